@@ -1,0 +1,252 @@
+//! The nouns: identities, places in the proof tree, credit records.
+//!
+//! Every id is a newtype, so that a slot is never passed where an epoch is meant. Ids of content
+//! (`BlockId`, `TaskId`, `StatementId`, `BlobId`) survive reorgs and restarts because they name
+//! what is said, not when or by whom.
+
+use core::fmt;
+
+/// A field word: 32 bytes big-endian, below the order of BN254's scalar field (checked where it
+/// enters the program, not here).
+pub type Word = [u8; 32];
+
+macro_rules! bytes_id {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub [u8; $len]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("0x")?;
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident, $int:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub $int);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    };
+}
+
+bytes_id!(
+    /// A keccak-256 hash that L1 or a signature sees.
+    Hash, 32
+);
+bytes_id!(
+    /// keccak-256 of a block's revealed data (R3.1).
+    BlockId, 32
+);
+bytes_id!(
+    /// Names a task: what is to be proved, without payee and credit (R3.2).
+    TaskId, 32
+);
+bytes_id!(
+    /// Names what one proof says: task, payee, credit (R3.2).
+    StatementId, 32
+);
+bytes_id!(
+    /// BLAKE3 of a blob's bytes (a witness or a proof blob).
+    BlobId, 32
+);
+bytes_id!(
+    /// A 20-byte L1 address: a payee, an operator, a contract.
+    Address, 20
+);
+number_id!(
+    /// The L1-timed position of one proposal.
+    Slot, u64
+);
+number_id!(
+    /// Milliseconds of Unix time, as the caller reads them.
+    Millis, u64
+);
+number_id!(
+    /// Index of a prover in the L1 registry.
+    ProverId, u32
+);
+number_id!(
+    /// Index of a sequencer in the L1 registry.
+    SequencerId, u32
+);
+
+/// A bonded unit of capacity that makes one proof at a time (R1.2): prover index << 16 | number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct LaneId(pub u64);
+
+impl LaneId {
+    /// The lane `number` of `prover`.
+    #[must_use]
+    pub const fn new(prover: ProverId, number: u16) -> Self {
+        Self((prover.0 as u64) << 16 | number as u64)
+    }
+    /// The prover that bonded this lane.
+    #[must_use]
+    pub const fn prover(self) -> ProverId {
+        ProverId((self.0 >> 16) as u32)
+    }
+    /// The lane's number within its prover, from 0.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        (self.0 & 0xffff) as u16
+    }
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.prover(), self.number())
+    }
+}
+
+/// Which kinds a lane can prove (R1.1). A `Vm` lane may also do rollup work.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Class {
+    /// Kernels, bases, merges, root.
+    Rollup,
+    /// Everything a rollup lane does, and `vm`.
+    Vm,
+}
+
+/// The six circuits. The number is part of every hashed node and statement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// Made by the client: knows the account's secret, binds the calls.
+    Tx = 0,
+    /// One public call.
+    Vm = 1,
+    /// The next call of a tx was run.
+    Kernel = 2,
+    /// A whole tx applied to the state tree.
+    Base = 3,
+    /// Two neighbours joined.
+    Merge = 4,
+    /// Final, for L1.
+    Root = 5,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Tx, Self::Vm, Self::Kernel, Self::Base, Self::Merge, Self::Root];
+
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Tx),
+            1 => Some(Self::Vm),
+            2 => Some(Self::Kernel),
+            3 => Some(Self::Base),
+            4 => Some(Self::Merge),
+            5 => Some(Self::Root),
+            _ => None,
+        }
+    }
+    /// The class that may prove this kind; `None` for `Tx`, which clients make.
+    #[must_use]
+    pub const fn class(self) -> Option<Class> {
+        match self {
+            Self::Tx => None,
+            Self::Vm => Some(Class::Vm),
+            Self::Kernel | Self::Base | Self::Merge | Self::Root => Some(Class::Rollup),
+        }
+    }
+    /// Lower-case name, as in commands, logs and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tx => "tx",
+            Self::Vm => "vm",
+            Self::Kernel => "kernel",
+            Self::Base => "base",
+            Self::Merge => "merge",
+            Self::Root => "root",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A place in the proof tree of one block (R3.1). Bases are level 0; merge (l, i) joins what
+/// stands at 2i and 2i+1 of level l-1; an odd last one passes up unchanged. `tx`, `vm`, `kernel`
+/// and `base` carry the tx's index; `vm` and `kernel` also the call's (from 0).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Node {
+    /// Which circuit.
+    pub kind: Kind,
+    /// Merge level, from 1; 0 for everything else.
+    pub level: u8,
+    /// Position within the level, or the tx's index.
+    pub index: u32,
+    /// The call's index within its tx.
+    pub call: u16,
+}
+
+impl Node {
+    /// The eight bytes that are hashed: kind ‖ level ‖ index ‖ call, big-endian.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        let i = self.index.to_be_bytes();
+        let c = self.call.to_be_bytes();
+        [self.kind as u8, self.level, i[0], i[1], i[2], i[3], c[0], c[1]]
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Tx | Kind::Base => write!(f, "{}/{}", self.kind, self.index),
+            Kind::Vm | Kind::Kernel => write!(f, "{}/{}.{}", self.kind, self.index, self.call),
+            Kind::Merge => write!(f, "merge/{}.{}", self.level, self.index),
+            Kind::Root => f.write_str("root"),
+        }
+    }
+}
+
+/// A credit record (R8): who made a proof and what is below it. Its value as a public word is
+/// Poseidon H2(P(9; meta, payee), H2(left, right)), computed outside the core.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Credit {
+    /// The circuit's number, or 6 for a collapsed, uniform record.
+    pub kind: u8,
+    /// Units of this proof alone (of everything below when collapsed).
+    pub own: u64,
+    /// Units of this proof and everything below.
+    pub total: u64,
+    /// Who is paid.
+    pub payee: Address,
+    /// Credit value of the tree child, 0 if none.
+    pub left: Word,
+    /// Credit value of the vm or right child, 0 if none.
+    pub right: Word,
+}
+
+impl Credit {
+    /// The `kind` of a record that stands for a whole subtree by one payee.
+    pub const UNIFORM: u8 = 6;
+}

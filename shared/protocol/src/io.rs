@@ -1,0 +1,417 @@
+//! The closed lists: everything that can enter the machine and everything that can leave it.
+//!
+//! Actions are performed in order. `Persist` is durable before anything after it happens; a crash
+//! may fall between any two. Slow work is an action and comes back as an input that names its
+//! task. Late, repeated or unasked inputs are legal and change nothing.
+
+use crate::domain::{
+    Address, BlobId, BlockId, Credit, Hash, LaneId, Node, ProverId, SequencerId, Slot, StatementId,
+    TaskId, Word,
+};
+
+/// Everything that can happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A canonical L1 block, in order, each on top of the last.
+    L1Block {
+        /// Height.
+        number: u64,
+        /// Its hash.
+        hash: Hash,
+        /// Hash of the block before it.
+        parent: Hash,
+        /// Unix seconds.
+        time: u64,
+        /// RANDAO mix, the seed of deals (R2.2).
+        randao: Hash,
+        /// Our contracts' events, in log order.
+        events: Vec<L1Event>,
+    },
+    /// The newest L1 block left the canonical chain (R12.2).
+    L1Undo {
+        /// Its hash, which must be the newest one known.
+        hash: Hash,
+    },
+    /// A revealed block was executed and checked; these are its tasks in tree order.
+    Planned {
+        /// Which block.
+        block: BlockId,
+        /// Number of public calls of each tx, in order.
+        calls: Vec<u8>,
+        /// Every prover-made task of the block.
+        tasks: Vec<PlannedTask>,
+    },
+    /// A revealed block failed its check: it is not worked on (`BLK-001`).
+    Refused {
+        /// Which block.
+        block: BlockId,
+    },
+    /// A peer's message whose signature was checked against the registry.
+    Peer {
+        /// The prover whose operator key signed it.
+        from: ProverId,
+        /// What it says.
+        message: Message,
+    },
+    /// News from this agent's own prover processes.
+    Prover(ProverEvent),
+    /// A peer's proof was fetched and passed every acceptance rule.
+    Accepted {
+        /// What the proof is of.
+        task: TaskId,
+        /// What it says.
+        statement: StatementId,
+        /// Where it is stored.
+        blob: BlobId,
+        /// Its credit record (R8).
+        credit: Credit,
+    },
+    /// A fetched blob was missing, or its proof was refused.
+    FetchFailed {
+        /// Which blob.
+        blob: BlobId,
+    },
+    /// The deadline passed.
+    Tick,
+}
+
+/// A task as execution finds it (R3.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PlannedTask {
+    /// Where it stands in the block's tree.
+    pub node: Node,
+    /// What is to be proved.
+    pub task: TaskId,
+}
+
+/// News from a prover process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProverEvent {
+    /// All inputs are there and the child process runs.
+    Started {
+        /// Which task.
+        task: TaskId,
+    },
+    /// A proof was made, checked by our own acceptance rules and stored.
+    Made {
+        /// Which task.
+        task: TaskId,
+        /// What the proof says.
+        statement: StatementId,
+        /// Where it is stored.
+        blob: BlobId,
+        /// Its credit record.
+        credit: Credit,
+        /// CPU milliseconds it took.
+        cpu_ms: u32,
+        /// Peak memory of the child, in MB.
+        peak_mb: u32,
+    },
+    /// No proof: inputs missing, witness refused, out of memory, killed.
+    Failed {
+        /// Which task.
+        task: TaskId,
+        /// Stable code of the reason, such as `PRV-066`.
+        why: &'static str,
+    },
+}
+
+/// Events of our contracts that the machine follows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum L1Event {
+    /// A prover bonded lanes (R1).
+    ProverRegistered {
+        /// Index in the registry.
+        prover: ProverId,
+        /// Signs protocol messages.
+        operator: Address,
+        /// Mesh identity (Ed25519).
+        mesh_key: [u8; 32],
+        /// Who its proofs pay.
+        payout: Address,
+        /// Lanes of class rollup.
+        rollup: u16,
+        /// Lanes of class vm.
+        vm: u16,
+    },
+    /// A sequencer registered.
+    SequencerRegistered {
+        /// Index in the registry.
+        sequencer: SequencerId,
+        /// Its L1 address.
+        owner: Address,
+        /// Mesh identity.
+        mesh_key: [u8; 32],
+    },
+    /// A slot's seed was shown (R2.2).
+    Seed {
+        /// Which slot.
+        slot: Slot,
+        /// RANDAO of the exact block.
+        seed: Hash,
+    },
+    /// A proposal is the best so far (R2.3).
+    Proposed {
+        /// Which slot.
+        slot: Slot,
+        /// By whom.
+        sequencer: SequencerId,
+        /// Commitment to the block.
+        commitment: Hash,
+        /// VRF score; highest wins.
+        score: Hash,
+    },
+    /// The winner's block is on L1 (R2.3).
+    Revealed {
+        /// Which slot.
+        slot: Slot,
+        /// keccak of the data.
+        block: BlockId,
+        /// The commitment it opened.
+        commitment: Hash,
+        /// Claimed Poseidon commitment of the tx list.
+        txs: Word,
+        /// Number of txs.
+        count: u16,
+    },
+    /// The root proof was accepted (R9).
+    Settled {
+        /// Which slot.
+        slot: Slot,
+        /// State root afterwards.
+        end: Word,
+        /// Credit root.
+        credit: Word,
+        /// Payee of the root proof.
+        payee: Address,
+        /// Units of the whole tree.
+        units: u64,
+        /// What they share, in base units of the token.
+        pool: u128,
+    },
+    /// A payee was paid for one credit record.
+    Paid {
+        /// Which slot.
+        slot: Slot,
+        /// Heap index in the credit tree, root 1.
+        position: u64,
+        /// Who.
+        payee: Address,
+        /// Base units of the token.
+        amount: u128,
+    },
+}
+
+/// How a lane's previous claim ended, as the next claim says it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Previous {
+    /// This is the lane's first claim.
+    None = 0,
+    /// Proof acknowledged by enough holders (R5.2).
+    Delivered = 1,
+    /// Given back (R5.5).
+    Released = 2,
+    /// The lane was declared lost (R5.3).
+    Lost = 3,
+    /// Ran into the claim's cap (R5.1).
+    Capped = 4,
+    /// Its block left the chain (R12.2).
+    Reverted = 5,
+}
+
+/// How one of our claims ended: [`Previous`] without `None`.
+pub type Ended = Previous;
+
+/// Signed messages between lanes (slice section 6). Fields are in the order they are signed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Message {
+    /// "I am making this proof" (R5.1).
+    Claim {
+        /// The task.
+        task: TaskId,
+        /// The claiming lane.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// The lane's claim number, from 1, never used twice.
+        seq: u64,
+        /// How many claims on this task ended without a proof before.
+        attempt: u32,
+        /// How the lane's previous claim ended.
+        previous: Previous,
+    },
+    /// "I give this claim back" (R5.5).
+    Release {
+        /// The task.
+        task: TaskId,
+        /// The lane.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// Number of the claim.
+        seq: u64,
+    },
+    /// "I am alive" (R5.3).
+    Beat {
+        /// The lane.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// Beat intervals since the deal.
+        n: u64,
+        /// What it works on; zero if idle.
+        task: TaskId,
+    },
+    /// "That lane's beats stopped" (R5.3).
+    Loss {
+        /// The silent lane.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// The lane that says so.
+        watcher: LaneId,
+        /// The last beat seen.
+        last_beat: u64,
+    },
+    /// "Here is a proof" (R5.2).
+    Made {
+        /// The task.
+        task: TaskId,
+        /// What the proof says.
+        statement: StatementId,
+        /// Its blob.
+        blob: BlobId,
+        /// The maker.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// Number of the claim it fulfils.
+        seq: u64,
+        /// CPU milliseconds.
+        cpu_ms: u32,
+        /// Peak memory in MB.
+        peak_mb: u32,
+    },
+    /// "I hold a checked copy" (R5.2).
+    Held {
+        /// Of what.
+        statement: StatementId,
+        /// The holder.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+    },
+}
+
+/// What must be durable before it is spoken (R5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// A claim is about to be signed.
+    Claimed {
+        /// The task.
+        task: TaskId,
+        /// The lane.
+        lane: LaneId,
+        /// The slot.
+        slot: Slot,
+        /// The lane's claim number.
+        seq: u64,
+        /// Attempts before.
+        attempt: u32,
+    },
+    /// A claim ended.
+    Ended {
+        /// The lane.
+        lane: LaneId,
+        /// Number of the claim.
+        seq: u64,
+        /// How.
+        how: Ended,
+    },
+    /// Our own proof is stored.
+    Made {
+        /// The task.
+        task: TaskId,
+        /// What it says.
+        statement: StatementId,
+        /// Its blob.
+        blob: BlobId,
+        /// Its credit record.
+        credit: Credit,
+        /// CPU milliseconds.
+        cpu_ms: u32,
+        /// Peak memory in MB.
+        peak_mb: u32,
+    },
+    /// Somebody's checked proof is stored.
+    Held {
+        /// The task.
+        task: TaskId,
+        /// What it says.
+        statement: StatementId,
+        /// Its blob.
+        blob: BlobId,
+        /// Its credit record.
+        credit: Credit,
+    },
+    /// A slot is settled: its records can be pruned at finality.
+    Settled {
+        /// Which slot.
+        slot: Slot,
+    },
+}
+
+/// What the machine wants done, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Make durable before anything after it.
+    Persist(Record),
+    /// Sign and send to the mesh.
+    Send(Message),
+    /// Fetch a proof blob, check it, answer with `Accepted` or `FetchFailed`.
+    Fetch {
+        /// What to fetch.
+        blob: BlobId,
+        /// What the proof must be of.
+        task: TaskId,
+        /// Who said it has it, first choice first.
+        from: Vec<ProverId>,
+    },
+    /// Prove this task, from these accepted children (in tree order, `vm` last).
+    Prove {
+        /// The block it belongs to.
+        block: BlockId,
+        /// Where it stands.
+        node: Node,
+        /// The task.
+        task: TaskId,
+        /// The lane that claimed it.
+        lane: LaneId,
+        /// Who is paid.
+        payee: Address,
+        /// Blobs of the children's proofs: tree child or left first, then vm or right.
+        children: Vec<BlobId>,
+    },
+    /// Stop proving this task.
+    Abandon {
+        /// Which.
+        task: TaskId,
+    },
+    /// Send the root proof to L1.
+    SubmitRoot {
+        /// The slot.
+        slot: Slot,
+        /// What the root proof says.
+        statement: StatementId,
+        /// The root's proof blob.
+        blob: BlobId,
+    },
+    /// Tell the operator (a code of `assets/docs/operating.md`).
+    Note {
+        /// Stable code, such as `CLM-001`.
+        code: &'static str,
+        /// One sentence with the values.
+        text: String,
+    },
+}

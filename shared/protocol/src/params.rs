@@ -1,0 +1,83 @@
+//! Every number of the protocol that can be tuned, with its unit (R16).
+//!
+//! The same table is written in `assets/docs/parameters.md`; a test compares the two.
+
+use crate::domain::{Class, Kind, Slot};
+
+/// Parameters of one network, fixed at an epoch boundary (R16).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Params {
+    /// Seconds between L1 blocks.
+    pub l1_block_s: u64,
+    /// L1 block number of slot 0's first block.
+    pub genesis_block: u64,
+    /// Length of the proposal phase, in L1 blocks (R2.1).
+    pub proposal_blocks: u64,
+    /// Length of the reveal phase, in L1 blocks (R2.1).
+    pub reveal_blocks: u64,
+    /// Length of the proving phase, in L1 blocks after the reveal (R2.1).
+    pub proving_blocks: u64,
+    /// The last blocks of proving that belong to L1's inclusion (R2.1).
+    pub settle_margin_blocks: u64,
+    /// Gap between proving and backup, in L1 blocks (R2.1).
+    pub halting_blocks: u64,
+    /// Length of the backup phase, in L1 blocks (R2.1).
+    pub backup_blocks: u64,
+    /// Slots that may be unproven when the next one proposes (R2.4).
+    pub build_ahead_max: u64,
+    /// Usual time of one proof, by kind number, in milliseconds; 0 for `tx` (R5.1).
+    pub p50_ms: [u64; 6],
+    /// Units of one proof, by kind number: constants of the circuit set (R3.3).
+    pub units: [u64; 6],
+    /// A subtree holds at most this many units (R4.1).
+    pub subtree_units: u64,
+    /// A claim ends after this many times the kind's p50 (R5.1).
+    pub claim_cap_p50s: u64,
+    /// Interval of beats, in milliseconds (R5.3).
+    pub beat_ms: u64,
+    /// Beats that must be missed before a watcher speaks (R5.3).
+    pub missed_beats: u64,
+    /// Watchers per lane: the lane's first ranks (R5.3).
+    pub watchers: usize,
+    /// Copies of a proof inside a subtree before it counts as delivered (R5.2).
+    pub replicas_subtree: usize,
+    /// Copies of a subtree's top and of crown proofs (R5.2).
+    pub replicas_crown: usize,
+    /// An idle lane of rank r waits r times this long for a better rank's claim (R4.4).
+    pub rank_wait_ms: u64,
+    /// A claim whose inputs are missing this long after it is released (slice 5).
+    pub inputs_wait_ms: u64,
+    /// While fewer lanes are active than this, all are (R1.4).
+    pub min_lanes: usize,
+    /// L1 blocks that the first submitter has to itself (R9.1).
+    pub submit_priority_blocks: u64,
+    /// Slots of one epoch (R1.3).
+    pub epoch_slots: u64,
+    /// Blocks before an epoch's first slot at which its set of lanes is read (R1.3).
+    pub snapshot_lag_blocks: u64,
+    /// L1 blocks that can be undone exactly (R12.2).
+    pub undo_blocks_max: usize,
+}
+
+impl Params {
+    /// First L1 block of `slot`.
+    #[must_use]
+    pub fn slot_start(&self, slot: Slot) -> u64 {
+        self.genesis_block + slot.0 * (self.proposal_blocks + self.reveal_blocks)
+    }
+    /// Usual time of one proof of this kind, in milliseconds.
+    #[must_use]
+    pub fn p50(&self, kind: Kind) -> u64 {
+        self.p50_ms[kind as usize]
+    }
+    /// Units credited for one proof of this kind.
+    #[must_use]
+    pub fn units_of(&self, kind: Kind) -> u64 {
+        self.units[kind as usize]
+    }
+    /// Whether a lane of class `lane` can prove tasks of class `task` (R1.1).
+    #[must_use]
+    pub const fn can_prove(lane: Class, task: Class) -> bool {
+        matches!((lane, task), (Class::Vm, _) | (Class::Rollup, Class::Rollup))
+    }
+}

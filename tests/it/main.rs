@@ -1,0 +1,3 @@
+//! One integration binary: linking once keeps CI short.
+
+mod layering;
