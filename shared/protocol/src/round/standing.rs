@@ -17,8 +17,10 @@ use crate::{
 pub struct Standing {
     /// When we last heard a new beat, or when we began to listen.
     pub heard: Millis,
-    /// Its last beat number.
+    /// Its last beat number in this slot, under whatever deal.
     pub beat: Option<u64>,
+    /// Whether it beat in this very round.
+    pub spoke: bool,
     /// What it said it works on.
     pub works_on: TaskId,
     /// Lanes that said that its beats stopped, with the last beat they heard. Which of them count
@@ -37,6 +39,7 @@ impl Standing {
         Self {
             heard: now,
             beat: None,
+            spoke: false,
             works_on: TaskId([0; 32]),
             notices: BTreeMap::new(),
             lost: false,
@@ -44,14 +47,12 @@ impl Standing {
             capped: false,
         }
     }
-    /// How long without a beat makes it silent: a lane that never spoke in this slot has twice as
+    /// How long without a beat makes it silent: a lane that never spoke in this round has twice as
     /// long, because agents check a block before they beat, and not equally fast.
     #[must_use]
     pub const fn patience_ms(&self, params: &Params) -> u64 {
-        match self.beat {
-            Some(_) => params.silence_ms(),
-            None => 2 * params.silence_ms(),
-        }
+        let times = if self.spoke { 1 } else { 2 };
+        times * params.silence_ms()
     }
     /// Whether its beats stopped.
     #[must_use]
@@ -67,6 +68,7 @@ impl Round {
         let Some(standing) = self.lanes.get_mut(&lane) else { return };
         if standing.beat.is_none_or(|last| last < n) {
             standing.beat = Some(n);
+            standing.spoke = true;
             standing.heard = now;
             standing.works_on = task;
             standing.notices.retain(|_, last_beat| n <= *last_beat);
