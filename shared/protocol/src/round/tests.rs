@@ -23,6 +23,7 @@ fn opening(provers: u32, seed: u8) -> Opening {
         commitment: Hash([2; 32]),
         txs: [3; 32],
         count: 2,
+        number: 105,
         time_s: 1_000,
     };
     let lanes = (0..provers).map(|it| (lane(it), Class::Vm)).collect();
