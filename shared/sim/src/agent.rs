@@ -41,6 +41,8 @@ pub(crate) struct Agent {
     pub(crate) life: u64,
     /// Since when it is up, or when it went down.
     pub(crate) changed: Millis,
+    /// Cut off from the mesh until then.
+    pub(crate) cut_until: Millis,
     /// Down for good.
     pub(crate) stopped: bool,
     /// Announces proofs that do not verify.
@@ -64,6 +66,7 @@ impl Agent {
             planning: BTreeSet::new(),
             life: 0,
             changed: Millis(0),
+            cut_until: Millis(0),
             stopped: false,
             liar: false,
         }

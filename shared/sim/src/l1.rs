@@ -159,6 +159,9 @@ impl L1 {
                 Verdict::Drop
             }
             L1Event::Revealed { slot, .. } if !self.has_proposal(slot) => Verdict::Wait,
+            L1Event::Revealed { .. } if self.params.build_ahead_max < self.unsettled() => {
+                Verdict::Wait
+            }
             L1Event::Settled { slot, .. } if self.is_settled(slot) => Verdict::Drop,
             L1Event::Settled { slot, .. } if self.oldest_unsettled() != Some(slot) => Verdict::Wait,
             L1Event::ProverRegistered { .. }
@@ -214,6 +217,9 @@ impl L1 {
             .collect();
         all.sort_unstable();
         all
+    }
+    fn unsettled(&self) -> u64 {
+        self.revealed().iter().filter(|it| !self.is_settled(it.0)).count() as u64
     }
     fn oldest_unsettled(&self) -> Option<Slot> {
         self.revealed().into_iter().map(|(slot, ..)| slot).find(|&it| !self.is_settled(it))

@@ -61,6 +61,10 @@ pub struct WorldOptions {
     pub duplication: u64,
     /// Thousandths of fetches that fail although a holder is there.
     pub fetch_loss: u64,
+    /// Thousandths of L1 blocks at which one agent is cut off from all others.
+    pub cut: u64,
+    /// Milliseconds it stays cut off.
+    pub cut_ms: [u64; 2],
     /// One in this many actions is the last one before a crash; 0 for never.
     pub crash_every: u64,
     /// Milliseconds from a crash to the restart.
@@ -100,6 +104,8 @@ impl Default for WorldOptions {
             loss: 5,
             duplication: 10,
             fetch_loss: 20,
+            cut: 0,
+            cut_ms: [2_000, 60_000],
             crash_every: 2_000,
             downtime_ms: [100, 25_000],
             reorg: 60,

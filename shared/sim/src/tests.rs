@@ -14,8 +14,13 @@ fn check_all(seeds: core::ops::Range<u64>, options: &WorldOptions) -> Vec<Outcom
 /// How many of some worlds with a mistake in every shell are caught by a check, by a block that
 /// never settles, or by an assertion of the core.
 fn caught(mutation: Mutation, worlds: u64) -> usize {
-    let options =
-        WorldOptions { agents: [10, 12], crash_every: 300, mutation, ..WorldOptions::default() };
+    let options = WorldOptions {
+        agents: [10, 12],
+        crash_every: 300,
+        liar: if mutation == Mutation::AcceptEverything { 1_000 } else { 200 },
+        mutation,
+        ..WorldOptions::default()
+    };
     let is_caught = |&seed: &u64| {
         let outcome = std::panic::catch_unwind(|| run(seed, &options));
         outcome.map_or(true, |it| !it.settled)
@@ -36,6 +41,12 @@ fn a_hundred_seeds_with_loss_crashes_reorgs_and_half_of_the_provers_stopped_sett
 fn crashes_every_few_actions_and_deep_reorgs_settle_too() {
     let options = WorldOptions { crash_every: 150, reorg: 150, ..WorldOptions::default() };
     check_all(1_000..1_020, &options);
+}
+
+#[test]
+fn agents_that_are_cut_off_for_a_while_settle_too() {
+    let options = WorldOptions { cut: 80, ..WorldOptions::default() };
+    check_all(3_000..3_020, &options);
 }
 
 #[test]

@@ -243,9 +243,23 @@ impl World {
             let delay = self.rng.between(100, 3_000);
             self.queue.push(self.now.after(delay), Event::Poll(agent));
         }
+        if self.rng.chance(self.options.cut) {
+            self.cut();
+        }
         self.judge_losses();
         let block_ms = self.options.params.l1_block_s * 1000;
         self.queue.push(self.now.after(block_ms), Event::Mine);
+    }
+
+    /// One agent hears nobody and is heard by nobody for a while.
+    fn cut(&mut self) {
+        let [low, high] = self.options.cut_ms;
+        let (agent, ms) = (self.rng.index(self.agents.len()), self.rng.between(low, high));
+        self.agents[agent].cut_until = self.now.after(ms);
+        for other in (0..self.agents.len()).filter(|&it| it != agent) {
+            let delay = self.rng.between(1, 2_000);
+            self.queue.push(self.now.after(ms + delay), Event::Connect(agent, other));
+        }
     }
 
     fn propose(&mut self, slot: Slot) {

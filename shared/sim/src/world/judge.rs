@@ -30,7 +30,9 @@ impl World {
             let gone = other.stopped && other.changed.after(patience) < self.now;
             match standing.lost {
                 false if gone && heard => Some((judge.prover, lane, "is gone and not lost")),
-                true if other.life == 0 => Some((judge.prover, lane, "is here and lost")),
+                true if other.life == 0 && self.options.cut == 0 => {
+                    Some((judge.prover, lane, "is here and lost"))
+                }
                 false | true => None,
             }
         })

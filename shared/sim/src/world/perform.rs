@@ -133,6 +133,9 @@ impl World {
             if self.agents[to].stopped || self.agents[to].prover == from {
                 continue;
             }
+            if self.is_cut(agent) || self.is_cut(to) {
+                continue;
+            }
             if self.rng.chance(self.options.loss) {
                 let delay = self.rng.between(500, 3_000);
                 self.queue.push(self.now.after(delay), Event::Connect(agent, to));
@@ -143,6 +146,11 @@ impl World {
                 self.transmit(to, from, message);
             }
         }
+    }
+
+    /// Cut off from the mesh; whoever cut it off connects it again.
+    fn is_cut(&self, agent: usize) -> bool {
+        self.now < self.agents[agent].cut_until
     }
 
     fn transmit(&mut self, to: usize, from: ProverId, message: Message) {
@@ -170,6 +178,9 @@ impl World {
     /// Both ends repeat what they hold of unsettled slots.
     pub(super) fn connect(&mut self, a: usize, b: usize) {
         if !self.agents[a].is_up() || !self.agents[b].is_up() {
+            return;
+        }
+        if self.is_cut(a) || self.is_cut(b) {
             return;
         }
         for (from, to) in [(a, b), (b, a)] {
@@ -242,10 +253,13 @@ impl World {
 
     /// A fetch ends: some peer that was named has the blob, and it verifies, or not.
     pub(super) fn fetched(&mut self, agent: usize, blob: BlobId, task: TaskId, from: &[ProverId]) {
+        let now = self.now;
         let serves = |it: &crate::agent::Agent| {
-            it.is_up() && from.contains(&it.prover) && it.store.contains(&blob)
+            let here = it.is_up() && it.cut_until <= now;
+            here && from.contains(&it.prover) && it.store.contains(&blob)
         };
-        let found = self.agents.iter().any(serves) && !self.rng.chance(self.options.fetch_loss);
+        let reachable = !self.is_cut(agent) && self.agents.iter().any(serves);
+        let found = reachable && !self.rng.chance(self.options.fetch_loss);
         let fact = self.facts.get(&blob).filter(|it| found && it.task == task);
         let credulous = self.options.mutation == Mutation::AcceptEverything;
         let Some((statement, maker)) =
