@@ -1,1 +1,3 @@
-//! Placeholder of the skeleton.
+//! The shell: performs the machine's actions on real sockets, disks and chains.
+
+pub(crate) mod control;
