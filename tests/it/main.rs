@@ -1,3 +1,4 @@
 //! One integration binary: linking once keeps CI short.
 
 mod layering;
+mod wire;
