@@ -33,31 +33,31 @@ library BlockData {
         if (uint8(data[0]) != VERSION) revert WrongVersion();
         txs = uint16(bytes2(data[1:3]));
         if (txs == 0 || txs > TXS_MAX) revert WrongTxCount(txs);
-        uint256 at = 3;
+        uint256 offset = 3;
         for (uint256 i; i < txs; ++i) {
-            at = _walk(data, at, i, slot) + proofLength;
+            offset = _walk(data, offset, i, slot) + proofLength;
         }
-        if (at != data.length) revert WrongLength(at, data.length);
+        if (offset != data.length) revert WrongLength(offset, data.length);
     }
 
-    /// Where the proof of tx `i`, which begins at `at`, begins.
-    function _walk(bytes calldata data, uint256 at, uint256 i, uint64 slot)
+    /// Where the proof of tx `i`, which begins at `offset`, begins.
+    function _walk(bytes calldata data, uint256 offset, uint256 i, uint64 slot)
         private
         pure
         returns (uint256)
     {
-        if (at + FIXED > data.length) revert WrongLength(at + FIXED, data.length);
-        uint64 expiry = uint64(bytes8(data[at + EXPIRY_AT:at + EXPIRY_AT + 8]));
+        if (offset + FIXED > data.length) revert WrongLength(offset + FIXED, data.length);
+        uint64 expiry = uint64(bytes8(data[offset + EXPIRY_AT:offset + EXPIRY_AT + 8]));
         if (expiry < slot) revert Expired(i, expiry);
-        uint256 calls = uint8(data[at + FIXED - 1]);
+        uint256 calls = uint8(data[offset + FIXED - 1]);
         if (calls > CALLS_MAX) revert TooManyCalls(i, calls);
-        at += FIXED;
+        offset += FIXED;
         for (uint256 call; call < calls; ++call) {
-            if (at + 33 > data.length) revert WrongLength(at + 33, data.length);
-            uint256 args = uint8(data[at + 32]);
+            if (offset + 33 > data.length) revert WrongLength(offset + 33, data.length);
+            uint256 args = uint8(data[offset + 32]);
             if (args > ARGS_MAX) revert TooManyArgs(i, args);
-            at += 33 + 32 * args;
+            offset += 33 + 32 * args;
         }
-        return at;
+        return offset;
     }
 }

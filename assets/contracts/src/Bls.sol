@@ -25,8 +25,7 @@ library Bls {
     bytes private constant P =
         hex"1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab";
     /// The negated generator of G2.
-    bytes private constant NEGATED_G2 =
-        hex"00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+    bytes private constant NEGATED_G2 = hex"00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
         hex"0000000000000000000000000000000013e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
         hex"000000000000000000000000000000000d1b3cc2c7027888be51d9ef691d77bcb679afda66c73f17f9ee3837a55024f78c71363275a75d75d86bab79f74782aa"
         hex"0000000000000000000000000000000013fa4d4a0ad8b1ce186ed5061789213d993923066dddaf1040bc3ff59f825c78df74f2d75467e25e0f55f8a00fa030ed";
@@ -37,10 +36,12 @@ library Bls {
     error PrecompileFailed(address precompile);
 
     /// Reverts unless `signature` is `key`'s over `message` in `domain`.
-    function verify(bytes calldata key, bytes calldata signature, bytes32 message, bytes memory domain)
-        internal
-        view
-    {
+    function verify(
+        bytes calldata key,
+        bytes calldata signature,
+        bytes32 message,
+        bytes memory domain
+    ) internal view {
         if (key.length != KEY_LENGTH) revert BadLength(key.length);
         if (signature.length != SIGNATURE_LENGTH) revert BadLength(signature.length);
         // The identity as key would accept the identity as signature of everything.
@@ -59,8 +60,9 @@ library Bls {
     }
 
     function _map(bytes memory wide) private view returns (bytes memory) {
-        bytes memory reduced =
-            _call(MODEXP, abi.encodePacked(uint256(64), uint256(1), uint256(48), wide, uint8(1), P), 48);
+        bytes memory reduced = _call(
+            MODEXP, abi.encodePacked(uint256(64), uint256(1), uint256(48), wide, uint8(1), P), 48
+        );
         return _call(MAP_TO_G1, abi.encodePacked(bytes16(0), reduced), 128);
     }
 
@@ -94,8 +96,8 @@ library Bls {
 
     function _isZero(bytes calldata key) private pure returns (bool) {
         uint256 any;
-        for (uint256 at; at < KEY_LENGTH; at += 32) {
-            any |= uint256(bytes32(key[at:at + 32]));
+        for (uint256 offset; offset < KEY_LENGTH; offset += 32) {
+            any |= uint256(bytes32(key[offset:offset + 32]));
         }
         return any == 0;
     }

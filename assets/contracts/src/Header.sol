@@ -11,7 +11,7 @@ library Header {
 
     error UnknownBlock(uint256 number);
     error NotTheHeader(uint256 number, bytes32 expected);
-    error Malformed(uint256 at);
+    error Malformed(uint256 offset);
 
     /// `mixHash` of block `number`, whose header is `header`.
     function randao(uint256 number, bytes calldata header) internal view returns (bytes32) {
@@ -25,12 +25,12 @@ library Header {
 
     /// The 14th item of an RLP list.
     function mixHash(bytes calldata header) internal pure returns (bytes32) {
-        uint256 at = _body(header);
+        uint256 offset = _body(header);
         for (uint256 item; item < BEFORE_MIX_HASH; ++item) {
-            at = _skip(header, at);
+            offset = _skip(header, offset);
         }
-        if (at + 33 > header.length || header[at] != 0xa0) revert Malformed(at);
-        return bytes32(header[at + 1:at + 33]);
+        if (offset + 33 > header.length || header[offset] != 0xa0) revert Malformed(offset);
+        return bytes32(header[offset + 1:offset + 33]);
     }
 
     /// Where the list's first item begins.
@@ -41,19 +41,19 @@ library Header {
         return prefix < 0xf8 ? 1 : 1 + (prefix - 0xf7);
     }
 
-    /// Where the item after the string at `at` begins.
-    function _skip(bytes calldata header, uint256 at) private pure returns (uint256) {
-        if (at >= header.length) revert Malformed(at);
-        uint8 prefix = uint8(header[at]);
-        if (prefix < 0x80) return at + 1;
-        if (prefix < 0xb8) return at + 1 + (prefix - 0x80);
-        if (prefix >= 0xc0) revert Malformed(at);
+    /// Where the item after the string at `offset` begins.
+    function _skip(bytes calldata header, uint256 offset) private pure returns (uint256) {
+        if (offset >= header.length) revert Malformed(offset);
+        uint8 prefix = uint8(header[offset]);
+        if (prefix < 0x80) return offset + 1;
+        if (prefix < 0xb8) return offset + 1 + (prefix - 0x80);
+        if (prefix >= 0xc0) revert Malformed(offset);
         uint256 width = prefix - 0xb7;
-        if (width > 2 || at + 1 + width > header.length) revert Malformed(at);
+        if (width > 2 || offset + 1 + width > header.length) revert Malformed(offset);
         uint256 length;
         for (uint256 i = 1; i <= width; ++i) {
-            length = (length << 8) | uint8(header[at + i]);
+            length = (length << 8) | uint8(header[offset + i]);
         }
-        return at + 1 + width + length;
+        return offset + 1 + width + length;
     }
 }

@@ -156,7 +156,7 @@ contract Registry is ReentrancyGuardTransient {
     }
 
     /// Begins the unlocking of a prover's bond. Its lanes keep their duty until the epoch boundary.
-    function leave(uint32 prover) external {
+    function leaveProver(uint32 prover) external {
         Prover storage p = _provers[prover];
         if (p.owner != msg.sender) revert NotTheOwner(msg.sender);
         if (p.unlocks != 0) revert AlreadyLeft();
@@ -175,7 +175,7 @@ contract Registry is ReentrancyGuardTransient {
 
     /// Returns a prover's bond to its owner, once it is unlocked. The index is never used again;
     /// operator and mesh key can be registered anew.
-    function withdraw(uint32 prover) external nonReentrant {
+    function withdrawProver(uint32 prover) external nonReentrant {
         Prover storage p = _provers[prover];
         if (p.owner != msg.sender) revert NotTheOwner(msg.sender);
         if (p.unlocks == 0 || block.number < p.unlocks) revert Locked(p.unlocks);

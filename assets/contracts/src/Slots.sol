@@ -80,12 +80,7 @@ contract Slots is ReentrancyGuardTransient {
     /// the call was made. Costs nothing beyond the floor price of the calldata (EIP-7623).
     event BlockOpened(uint64 indexed slot, bytes32 parent, bytes32 salt, bytes data);
     event Settled(
-        uint64 indexed slot,
-        uint256 end,
-        uint256 credit,
-        address payee,
-        uint64 units,
-        uint128 pool
+        uint64 indexed slot, uint256 end, uint256 credit, address payee, uint64 units, uint128 pool
     );
     event Lapsed(uint64 indexed slot);
 
@@ -173,7 +168,9 @@ contract Slots is ReentrancyGuardTransient {
             revert NotTheWinner(slot, msg.sender);
         }
         if (s.stage != Stage.Open) revert AlreadyRevealed(slot);
-        if (_revealedTo - _settledTo >= buildAheadMax) revert TooFarAhead(_revealedTo - _settledTo);
+        if (_revealedTo - _settledTo >= buildAheadMax) {
+            revert TooFarAhead(_revealedTo - _settledTo);
+        }
         if (parent != lastBlock) revert WrongParent(lastBlock, parent);
         Field.check(txs);
         bytes32 blockId = keccak256(data);
@@ -198,7 +195,9 @@ contract Slots is ReentrancyGuardTransient {
         external
         nonReentrant
     {
-        if (_settledTo == _revealedTo || _queue[_settledTo] != slot) revert NotTheOldest(slot);
+        if (_settledTo == _revealedTo || _queue[_settledTo] != slot) {
+            revert NotTheOldest(slot);
+        }
         Slot storage s = _slots[slot];
         if (block.timestamp > s.revealedAt + window) {
             revert WindowClosed(slot, s.revealedAt + window);
@@ -292,9 +291,11 @@ contract Slots is ReentrancyGuardTransient {
     }
 
     function _verify(uint256[9] calldata words, bytes calldata proof) private view {
-        if (proof.length != rootProofLength) revert WrongProofLength(rootProofLength, proof.length);
-        for (uint256 at; at < ACCUMULATOR_BYTES; at += 32) {
-            Field.check(uint256(bytes32(proof[at:at + 32])));
+        if (proof.length != rootProofLength) {
+            revert WrongProofLength(rootProofLength, proof.length);
+        }
+        for (uint256 offset; offset < ACCUMULATOR_BYTES; offset += 32) {
+            Field.check(uint256(bytes32(proof[offset:offset + 32])));
         }
         (bool ok,) = verifier.staticcall(
             abi.encodePacked(proof[:ACCUMULATOR_BYTES], words, proof[ACCUMULATOR_BYTES:])
