@@ -1,3 +1,4 @@
 //! The shell: performs the machine's actions on real sockets, disks and chains.
 
 pub(crate) mod control;
+pub(crate) mod payout;
