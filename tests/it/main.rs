@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod parameters;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
 mod wire;
