@@ -12,9 +12,12 @@
 use std::sync::LazyLock;
 
 use halo2_base::gates::{GateChip, GateInstructions};
-use halo2_base::halo2_proofs::halo2curves::bn256::Fr;
+use halo2_base::halo2_proofs::halo2curves::ff::PrimeField;
 use halo2_base::poseidon::hasher::spec::OptimizedPoseidonSpec;
 use halo2_base::{AssignedValue, Context, QuantumCell};
+
+pub use halo2_base::halo2_proofs::halo2curves::bn256::Fr;
+use protocol::domain::Word;
 
 #[cfg(test)]
 pub(crate) mod mock;
@@ -55,6 +58,29 @@ impl Tag {
     pub fn word(self) -> Fr {
         Fr::from(self as u64)
     }
+}
+
+/// The 32 bytes, big-endian, that name a field element outside the circuits.
+#[must_use]
+pub fn to_word(x: Fr) -> Word {
+    let mut bytes = x.to_repr();
+    bytes.reverse();
+    bytes
+}
+
+/// A number as a field element.
+#[must_use]
+pub fn from_u128(x: u128) -> Fr {
+    Fr::from_u128(x)
+}
+
+/// The field element of a word, `None` unless it is below the field's order: a word that is only
+/// equal modulo the order would give one statement two names.
+#[must_use]
+pub fn from_word(word: &Word) -> Option<Fr> {
+    let mut bytes = *word;
+    bytes.reverse();
+    Fr::from_repr(bytes).into_option()
 }
 
 type Matrix = [[Fr; WIDTH]; WIDTH];
@@ -254,16 +280,24 @@ impl PoseidonChip {
 mod tests {
     use super::mock::{build, satisfied};
     use super::*;
-    use halo2_base::halo2_proofs::halo2curves::ff::PrimeField;
-
     fn fr(x: u64) -> Fr {
         Fr::from(x)
     }
 
-    fn hex(word: Fr) -> String {
-        let mut bytes = word.to_repr();
-        bytes.reverse();
-        ::hex::encode(bytes)
+    fn hex(x: Fr) -> String {
+        ::hex::encode(to_word(x))
+    }
+
+    #[test]
+    fn a_word_is_big_endian_and_below_the_order() {
+        let mut word = [0; 32];
+        word[31] = 7;
+        assert_eq!(from_word(&word), Some(fr(7)));
+        assert_eq!(from_word(&to_word(-fr(1))), Some(-fr(1)));
+        let mut order = to_word(-fr(1));
+        order[31] += 1;
+        assert_eq!(from_word(&order), None);
+        assert_eq!(from_word(&[0xff; 32]), None);
     }
 
     #[test]

@@ -1,1 +1,78 @@
-//! Placeholder of the skeleton.
+//! The circuit `root`: what L1 sees of a block.
+//!
+//! Over one `merge` or `base`. Besides what every proof says it opens its own credit record, so
+//! that L1 pays by units without knowing Poseidon, and names the circuit set it belongs to.
+
+use protocol::{Address, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::credit::Record;
+use crate::poseidon::Fr;
+use crate::tx::WitnessError;
+use crate::tx::words::{Child, payee_word};
+
+/// The witness of a `root` proof.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RootInput {
+    /// The proof of the whole block.
+    pub child: Child,
+    /// The circuit set id: a constant of the circuit, not a choice of the prover.
+    pub set: Fr,
+    /// Who is paid.
+    pub payee: [u8; 20],
+}
+
+/// The words of a `root` proof, in the order L1 reads them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RootWords {
+    /// State root before the block.
+    pub start: Fr,
+    /// State root after it.
+    pub end: Fr,
+    /// The tx list.
+    pub txs: Fr,
+    /// Number of txs.
+    pub count: Fr,
+    /// Credit value of the whole tree.
+    pub credit: Fr,
+    /// Who made the root proof.
+    pub payee: Fr,
+    /// Units of the whole tree.
+    pub units: Fr,
+    /// Sum of fees.
+    pub fees: Fr,
+    /// Circuit set id.
+    pub set: Fr,
+}
+
+impl RootWords {
+    /// In the order of the public layout.
+    #[must_use]
+    pub fn to_array(self) -> [Fr; 9] {
+        let Self { start, end, txs, count, credit, payee, units, fees, set } = self;
+        [start, end, txs, count, credit, payee, units, fees, set]
+    }
+}
+
+impl RootInput {
+    /// The words the proof will have.
+    ///
+    /// # Errors
+    /// Those of credit.
+    pub fn check(&self) -> Result<RootWords, WitnessError> {
+        let child = self.child.words;
+        let payee = payee_word(Address(self.payee));
+        let credit = Record::over_children(Kind::Root, payee, [Some(&self.child), None])?;
+        Ok(RootWords {
+            start: child.start,
+            end: child.end,
+            txs: child.txs,
+            count: child.count,
+            credit: credit.value(),
+            payee,
+            units: Fr::from(credit.total),
+            fees: child.aux,
+            set: self.set,
+        })
+    }
+}
