@@ -5,9 +5,11 @@
 //! No clock, no randomness, no IO, no floats, no dependencies: the agent, the simulator and
 //! a replay of a journal run the same code and get the same answers.
 
+pub mod assign;
 pub mod domain;
 pub mod io;
 pub mod params;
+pub mod tree;
 
 pub use domain::{
     Address, BlobId, BlockId, Class, Credit, Hash, Kind, LaneId, Millis, Node, ProverId,
