@@ -8,9 +8,11 @@
 //! | [`check`] | a witness against every constraint, before a proof is paid for |
 //! | [`prove`] | one task to one accepted proof |
 //! | [`evm`] | the root verifier's source and calldata |
+//! | [`bench`] | what each circuit costs, measured |
 //! | [`meter`] | CPU time and peak memory of this process |
 
 pub mod accept;
+pub mod bench;
 pub mod check;
 mod circuit;
 pub mod evm;

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{self, BaseInput},
-    credit::circuit::{ChildCells as Earner, Made},
+    credit::{ChildCells as Earner, Made},
     kernel::{self, KernelInput},
     merge::{self, MergeInput},
     poseidon::{Chips, Fr},
@@ -13,7 +13,7 @@ use crate::{
     root::{self, RootInput},
     state::TxWitness,
     tx::{self, Call, Tx, TxInput, WitnessError, Words},
-    vm::{self, Program, VmInput},
+    vm::{self, Program, ProgramError, VmInput},
 };
 use halo2_base::{
     gates::circuit::builder::BaseCircuitBuilder, halo2_proofs::halo2curves::bn256::G1Affine,
@@ -80,7 +80,7 @@ impl Input {
     }
 
     /// Some input of `kind`, true or not: key generation reads constraints and no values.
-    pub(super) fn sample(kind: Kind, children: &[Child], set: Word) -> Self {
+    pub(super) fn sample(kind: Kind, children: &[Child], set: Word) -> Result<Self, ProgramError> {
         let set = crate::poseidon::from_word(&set).unwrap_or(Fr::zero());
         let child = |position: usize| tx::words::Child {
             words: children.get(position).map_or(Words::default(), |child| words(&child.instances)),
@@ -89,10 +89,10 @@ impl Input {
         let payee = [0; 20];
         let zero = Fr::zero();
         let tx = Tx { account: zero, nonce: 0, fee: 0, expiry: 0, calls: Vec::new() };
-        match kind {
+        Ok(match kind {
             Kind::Tx => Self::Tx(TxInput { secret: zero, domain: zero, tx }),
             Kind::Vm => {
-                let program = Program::empty();
+                let program = Program::new(&[])?;
                 let call = Call { caller: zero, program: zero, args: [zero; tx::ARGS] };
                 Self::Vm(VmInput { program, call, slots: Vec::new(), payee })
             }
@@ -109,7 +109,7 @@ impl Input {
             }),
             Kind::Merge => Self::Merge(MergeInput { left: child(0), right: child(1), payee }),
             Kind::Root => Self::Root(RootInput { child: child(0), set, payee }),
-        }
+        })
     }
 
     fn constrain(&self, site: Site<'_>) -> Result<Vec<AssignedValue<Fr>>, BuildError> {

@@ -143,10 +143,11 @@ pub struct Progress {
 
 impl Progress {
     fn of(phase: Phase) -> Self {
-        let keys = |kind: Kind| HEIGHTS.len() + 3 * kind as usize;
+        // Each height of the setup is made just before the first key that needs it.
+        let keys = |kind: Kind| 3 * kind as usize + HEIGHTS.len().min(kind as usize + 1);
         let of = HEIGHTS.len() + 3 * ORDER.len();
         let done = match phase {
-            Phase::Setup(k) => HEIGHTS.iter().position(|height| *height == k).unwrap_or(0),
+            Phase::Setup(k) => HEIGHTS.iter().position(|height| *height == k).unwrap_or(0) * 4,
             Phase::Building(kind) => keys(kind),
             Phase::Generating(kind) => keys(kind) + 1,
             Phase::Writing(kind) => keys(kind) + 2,
@@ -608,6 +609,7 @@ impl KeyFolder {
             positions(kind).iter().map(|allowed| placeholder(allowed[0], shape)).collect()
         });
         let input = Input::sample(kind, &children, set_id(&self.setup, &verifying));
+        let input = input.map_err(|error| BuildError::Application(error.to_string()))?;
         Ok(circuit::build(&plan, shape, &children, &input)?)
     }
 }

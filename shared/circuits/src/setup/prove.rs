@@ -19,7 +19,7 @@ use crate::{
     merge::MergeInput,
     poseidon::{from_word, to_word, Fr},
     recursion::{
-        family::{self_word, ACCUMULATOR, WORDS},
+        family::self_word,
         verify::{BuildError, Child, Plan},
     },
     root::RootInput,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Write},
     path::Path,
 };
 
@@ -66,7 +66,7 @@ pub(super) fn has_length(path: &Path, mark: &FileMark) -> bool {
 
 /// Opens `path` after checking all of it against `mark`; `Ok(None)` if it is another file. What
 /// follows may then be read without checks of its own.
-pub(super) fn open_checked(path: &Path, mark: &FileMark) -> io::Result<Option<impl Read>> {
+pub(super) fn open_checked(path: &Path, mark: &FileMark) -> io::Result<Option<BufReader<File>>> {
     if !has_length(path, mark) {
         return Ok(None);
     }
@@ -81,6 +81,7 @@ pub(super) fn open_checked(path: &Path, mark: &FileMark) -> io::Result<Option<im
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn a_file_is_read_back_only_if_it_is_the_one_that_was_written() {
