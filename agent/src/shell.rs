@@ -1,1 +1,4 @@
-//! Placeholder of the skeleton.
+//! The shell: performs the machine's actions on real sockets, disks and chains.
+
+pub(crate) mod control;
+pub(crate) mod payout;

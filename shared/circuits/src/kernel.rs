@@ -4,11 +4,13 @@
 //! speaks of, and its log is chained to the log of the tx so far. So the order of the calls and
 //! what each did are fixed by the tx hash and one word.
 
+use halo2_base::gates::GateInstructions;
+use halo2_base::{AssignedValue, Context, QuantumCell};
 use protocol::{Address, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::credit::Record;
-use crate::poseidon::{Fr, h2};
+use crate::credit::{ChildCells, Record, circuit};
+use crate::poseidon::{Chips, Fr, h2};
 use crate::tx::words::{Child, payee_word};
 use crate::tx::{WitnessError, Words};
 
@@ -26,6 +28,13 @@ pub struct KernelInput {
 }
 
 impl KernelInput {
+    /// A witness of the right shape, for key generation.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let (first, vm) = (Child::placeholder(), Child::placeholder());
+        Self { first, vm, left: Fr::zero(), payee: [0; 20] }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -49,4 +58,23 @@ impl KernelInput {
             aux: h2(first.aux, vm.end),
         })
     }
+}
+
+/// The circuit `kernel`: words 1 to 7. `first` is made by a prover if it is a kernel.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    [first, vm]: [&ChildCells; 2],
+    input: &KernelInput,
+) -> [AssignedValue<Fr>; 7] {
+    let left = ctx.load_witness(input.left);
+    let before = chips.h2(ctx, vm.start(), left);
+    ctx.constrain_equal(&before, &first.end());
+    let payee = chips.payee(ctx, input.payee);
+    let children = [(first, input.first.credit.as_ref()), (vm, input.vm.credit.as_ref())];
+    let credit = circuit::constrain(ctx, chips, (Kind::Kernel, payee), children.map(Some));
+    let zero = ctx.load_zero();
+    let count = chips.gate().add(ctx, first.count(), QuantumCell::Constant(Fr::one()));
+    let log = chips.h2(ctx, first.aux(), vm.end());
+    [first.start(), left, zero, count, credit.value, payee, log]
 }

@@ -4,11 +4,13 @@
 //! starts, tx lists are hashed together, counts and fees added. It serves every level and the odd
 //! node, whose children have different heights.
 
+use halo2_base::gates::{GateInstructions, RangeInstructions};
+use halo2_base::{AssignedValue, Context};
 use protocol::{Address, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::credit::Record;
-use crate::poseidon::{Fr, h2, to_word};
+use crate::credit::{ChildCells, Record, circuit};
+use crate::poseidon::{Chips, Fr, h2, to_word};
 use crate::tx::words::{Child, payee_word};
 use crate::tx::{WitnessError, Words};
 
@@ -29,6 +31,12 @@ pub struct MergeInput {
 }
 
 impl MergeInput {
+    /// A witness of the right shape, for key generation.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        Self { left: Child::placeholder(), right: Child::placeholder(), payee: [0; 20] }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -63,4 +71,23 @@ fn sum(a: Fr, b: Fr, (what, bits): (&'static str, u32)) -> Result<Fr, WitnessErr
     } else {
         Err(WitnessError::Overflow { kind: Kind::Merge, what, bits })
     }
+}
+
+/// The circuit `merge`: words 1 to 7.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    [left, right]: [&ChildCells; 2],
+    input: &MergeInput,
+) -> [AssignedValue<Fr>; 7] {
+    ctx.constrain_equal(&left.end(), &right.start());
+    let payee = chips.payee(ctx, input.payee);
+    let children = [(left, input.left.credit.as_ref()), (right, input.right.credit.as_ref())];
+    let credit = circuit::constrain(ctx, chips, (Kind::Merge, payee), children.map(Some));
+    let txs = chips.h2(ctx, left.txs(), right.txs());
+    let count = chips.gate().add(ctx, left.count(), right.count());
+    chips.range.range_check(ctx, count, COUNT_BITS as usize);
+    let fees = chips.gate().add(ctx, left.aux(), right.aux());
+    chips.range.range_check(ctx, fees, FEE_BITS as usize);
+    [left.start(), right.end(), txs, count, credit.value, payee, fees]
 }

@@ -3,11 +3,12 @@
 //! Over one `merge` or `base`. Besides what every proof says it opens its own credit record, so
 //! that L1 pays by units without knowing Poseidon, and names the circuit set it belongs to.
 
+use halo2_base::{AssignedValue, Context};
 use protocol::{Address, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::credit::Record;
-use crate::poseidon::Fr;
+use crate::credit::{ChildCells, Record, circuit};
+use crate::poseidon::{Chips, Fr};
 use crate::tx::WitnessError;
 use crate::tx::words::{Child, payee_word};
 
@@ -55,6 +56,12 @@ impl RootWords {
 }
 
 impl RootInput {
+    /// A witness of the right shape, for key generation; the set is part of the key.
+    #[must_use]
+    pub fn placeholder(set: Fr) -> Self {
+        Self { child: Child::placeholder(), set, payee: [0; 20] }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -75,4 +82,19 @@ impl RootInput {
             set: self.set,
         })
     }
+}
+
+/// The circuit `root`: its nine words behind the accumulator.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    child: &ChildCells,
+    input: &RootInput,
+) -> [AssignedValue<Fr>; 9] {
+    let payee = chips.payee(ctx, input.payee);
+    let earner = (child, input.child.credit.as_ref());
+    let credit = circuit::constrain(ctx, chips, (Kind::Root, payee), [Some(earner), None]);
+    let set = ctx.load_constant(input.set);
+    let [start, end, txs, count] = [child.start(), child.end(), child.txs(), child.count()];
+    [start, end, txs, count, credit.value, payee, credit.total, child.aux(), set]
 }

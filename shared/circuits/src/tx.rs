@@ -4,9 +4,11 @@
 //! expiry and the ordered calls in one hash. There is no signature scheme: the proof is the
 //! signature. It has no child and no payee.
 
+use halo2_base::gates::GateInstructions;
+use halo2_base::{AssignedValue, Context};
 use serde::{Deserialize, Serialize};
 
-use crate::poseidon::{Fr, Tag, h2, tagged};
+use crate::poseidon::{Chips, Fr, Tag, h2, tagged};
 
 pub mod words;
 
@@ -29,6 +31,9 @@ pub struct Call {
 }
 
 impl Call {
+    /// What stands in the circuit where there is no call.
+    const NONE: Self = Self { caller: Fr::zero(), program: Fr::zero(), args: [Fr::zero(); ARGS] };
+
     /// P(3; caller, program, args).
     #[must_use]
     pub fn hash(&self) -> Fr {
@@ -107,6 +112,15 @@ pub struct TxInput {
 }
 
 impl TxInput {
+    /// A witness of the right shape, for key generation.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let (secret, domain) = (Fr::zero(), Fr::zero());
+        let account = account(secret, domain);
+        let tx = Tx { account, nonce: 0, fee: 0, expiry: 0, calls: Vec::new() };
+        Self { secret, domain, tx }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -118,4 +132,60 @@ impl TxInput {
         }
         Ok(self.tx.words())
     }
+}
+
+/// The circuit `tx`: words 1 to 7.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    input: &TxInput,
+) -> [AssignedValue<Fr>; 7] {
+    let tx = &input.tx;
+    let secret = [input.secret, input.domain].map(|word| ctx.load_witness(word));
+    let account = chips.tagged(ctx, Tag::Account, &secret);
+    let left = calls_left(ctx, chips, account, &tx.calls);
+    let named = ctx.load_witness(tx.account);
+    ctx.constrain_equal(&account, &named);
+    let [nonce, fee, expiry] =
+        [tx.nonce, tx.fee, tx.expiry].map(|number| chips.load(ctx, Fr::from(number), 64));
+    let hash = chips.tagged(ctx, Tag::Tx, &[account, nonce, fee, expiry, left.count, left.hash]);
+    let zero = ctx.load_zero();
+    [hash, left.hash, zero, zero, zero, zero, zero]
+}
+
+struct CallsLeft {
+    count: AssignedValue<Fr>,
+    hash: AssignedValue<Fr>,
+}
+
+/// D₀ of up to [`MAX_CALLS`] calls by `account`, and how many there are.
+fn calls_left(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    account: AssignedValue<Fr>,
+    calls: &[Call],
+) -> CallsLeft {
+    let gate = chips.gate();
+    let mut hash = ctx.load_zero();
+    let mut after = ctx.load_zero();
+    let mut count = ctx.load_zero();
+    for index in (0..MAX_CALLS).rev() {
+        let call = calls.get(index).copied().unwrap_or(Call::NONE);
+        let used = chips.bit(ctx, index < calls.len());
+        // No call after one that is not there.
+        let gap = gate.mul_not(ctx, used, after);
+        chips.zero(ctx, &gap);
+        let caller = ctx.load_witness(call.caller);
+        let foreign = gate.sub(ctx, caller, account);
+        chips.zero_if(ctx, used, foreign);
+        let program = ctx.load_witness(call.program);
+        let args = call.args.map(|arg| ctx.load_witness(arg));
+        let [a, b, c, d] = args;
+        let call = chips.tagged(ctx, Tag::Call, &[caller, program, a, b, c, d]);
+        let with = chips.h2(ctx, call, hash);
+        hash = gate.mul(ctx, used, with);
+        count = gate.add(ctx, count, used);
+        after = used;
+    }
+    CallsLeft { count, hash }
 }
