@@ -145,3 +145,182 @@ impl Draft for BlockDraft<'_> {
         Verdict::Added
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use circuits::poseidon::to_word;
+    use circuits::state::{position, storage_key};
+    use protocol::Word;
+
+    use super::*;
+    use crate::rollup::data::Call;
+    use crate::rollup::genesis::tests::table;
+    use crate::rollup::mempool::{Entry, TxCheck};
+    use crate::rollup::plan::{OnChain, PlanRules, plan};
+    use crate::rollup::state::Genesis;
+    use crate::rollup::traffic::{Traffic, with_proof};
+
+    const PROOF: usize = 1;
+
+    struct Always;
+
+    impl TxCheck for Always {
+        fn check(&self, _: &Tx) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// A devnet whose first client calls, and a pool.
+    struct World {
+        programs: Programs,
+        genesis: Genesis,
+        params: Params,
+        state: StateTree,
+        pool: Mempool,
+    }
+
+    impl World {
+        fn new(change: impl FnOnce(&mut Genesis, &Programs)) -> Self {
+            let programs = Programs::release().unwrap();
+            let mut genesis = table().state(Fr::one(), &programs).unwrap();
+            change(&mut genesis, &programs);
+            let state = StateTree::new(&genesis).unwrap();
+            let (params, pool) = (Params::devnet(), Mempool::default());
+            Self { programs, genesis, params, state, pool }
+        }
+
+        /// What the two clients send first.
+        fn txs(&self) -> Vec<Tx> {
+            let traffic = Traffic::new(&table(), Fr::one(), &self.programs).unwrap();
+            let due = traffic.due(Slot(0));
+            due.iter().map(|input| with_proof(input, vec![0; PROOF])).collect()
+        }
+
+        fn admit(&mut self, tx: Tx) {
+            let entry =
+                Entry { accounts: &self.state, check: &Always, slot: Slot(0), proof_bytes: PROOF };
+            self.pool.admit(tx, &entry).unwrap();
+        }
+
+        fn fill(&mut self, slot: u64) -> Vec<Tx> {
+            let rules = DraftRules {
+                slot: Slot(slot),
+                params: &self.params,
+                lanes: Lanes { all: 3, vm: 3 },
+                backlog: &[],
+                programs: &self.programs,
+            };
+            fill_block(&self.pool, &mut self.state, &rules)
+        }
+    }
+
+    /// Of the two clients' txs, the first changed, those with these numbers fit.
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Tx), slot: u64, wanted: &[usize]) {
+        let mut world = World::new(|_, _| {});
+        let mut txs = world.txs();
+        change(&mut txs[0]);
+        txs.iter().cloned().for_each(|tx| world.admit(tx));
+        let root = world.state.root();
+        let filled = world.fill(slot);
+        let numbers: Vec<_> =
+            filled.iter().map(|tx| txs.iter().position(|it| it == tx).unwrap()).collect();
+        assert_eq!(numbers, wanted);
+        assert_eq!((world.state.root(), world.pool.len()), (root, 2), "nothing was kept");
+    }
+
+    #[test]
+    fn a_block_holds_what_can_be_proved_and_nothing_else() {
+        check(|_| {}, 0, &[0, 1]);
+        check(|tx| tx.nonce = 1, 0, &[1]);
+        check(|tx| tx.expiry = 6, 7, &[1]);
+        check(|tx| tx.calls[0].program = [3; 32], 0, &[1]);
+        check(|tx| tx.calls = vec![tx.calls[0].clone(); 2], 0, &[0, 1]);
+    }
+
+    #[test]
+    fn a_block_does_not_outgrow_the_proving_window() {
+        let mut world = World::new(|_, _| {});
+        let txs = world.txs();
+        txs.iter().cloned().for_each(|tx| world.admit(tx));
+        for nonce in 1..=16 {
+            world.admit(Tx { nonce, ..txs[1].clone() });
+        }
+        let filled = world.fill(0);
+        assert!((2..16).contains(&filled.len()), "{} txs on three lanes", filled.len());
+        world.params.proving_blocks *= 3;
+        assert_eq!(world.fill(0).len(), TXS_MAX);
+        world.params.proving_blocks = 1_000;
+        let filled = world.fill(0);
+        assert_eq!(filled.len(), 2, "2,000 s are enough for two txs without calls");
+        assert!(filled.iter().all(|tx| tx.calls.is_empty()));
+    }
+
+    #[test]
+    fn a_call_that_would_be_the_same_task_twice_waits() {
+        let mut world = World::new(|_, _| {});
+        let mut tx = world.txs()[0].clone();
+        // More is asked for than the market gives: reverts, so that a second one changes nothing.
+        tx.calls[0].args[2] = tx.calls[0].args[1];
+        world.admit(tx.clone());
+        world.admit(Tx { nonce: 1, ..tx });
+        let nonces: Vec<_> = world.fill(0).iter().map(|tx| tx.nonce).collect();
+        assert_eq!(nonces, [0]);
+    }
+
+    #[test]
+    fn a_tx_that_touches_a_taken_position_is_left_out() {
+        let programs = Programs::release().unwrap();
+        let transfer = programs.named("transfer").unwrap();
+        let place = |slot: u64| position(storage_key(transfer, Fr::from(slot)));
+        let mut seen = BTreeMap::new();
+        let pair = (0..1 << 16).find_map(|n| seen.insert(place(n), n).map(|other| (other, n)));
+        let (holder, receiver) = pair.unwrap();
+        let take = |genesis: &mut Genesis, _: &Programs| {
+            genesis.storage.push((transfer, Fr::from(holder), Fr::one()));
+        };
+        let send = |to: u64| {
+            let args: Vec<Word> = [to, 5].map(|arg| to_word(Fr::from(arg))).to_vec();
+            vec![Call { program: to_word(transfer), args }]
+        };
+        for (to, fits) in [(holder, true), (receiver, false)] {
+            let mut world = World::new(take);
+            let tx = Tx { calls: send(to), ..world.txs()[0].clone() };
+            world.admit(tx);
+            assert_eq!(world.fill(0).len(), usize::from(fits));
+        }
+    }
+
+    #[test]
+    fn a_sealed_block_is_what_every_agent_plans() {
+        let mut world = World::new(|_, _| {});
+        world.txs().into_iter().for_each(|tx| world.admit(tx));
+        let txs = world.fill(0);
+        let parts = Seal {
+            slot: Slot(0),
+            parent: BlockId([4; 32]),
+            salt: [5; 32],
+            score: Hash([6; 32]),
+            vrf: vec![7],
+        };
+        let sealed = seal(txs, parts.clone(), PROOF).unwrap();
+        let opened = commitment(sealed.block, &sealed.txs, parts.parent, &parts.salt);
+        assert_eq!(opened, sealed.commitment);
+        let data = BlockData::decode(&sealed.data, PROOF).unwrap();
+        let start = world.state.root();
+        let witnesses = world.state.apply(sealed.block, &data, &world.programs).unwrap();
+        let rules = PlanRules {
+            set: [1; 32],
+            proof_bytes: PROOF,
+            programs: &world.programs,
+            check: &Always,
+        };
+        let on_chain = OnChain { data: &sealed.data, txs: sealed.txs, start };
+        let plan = plan(&on_chain, &witnesses, &rules).unwrap();
+        assert_eq!((plan.block(), plan.end()), (sealed.block, world.state.root()));
+        assert_ne!(plan.end(), StateTree::new(&world.genesis).unwrap().root());
+        assert_eq!(seal(vec![], parts, PROOF), Err(DataError::Txs(0)));
+    }
+}

@@ -8,10 +8,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::{BlockId, Hash, L1Event, Params, SequencerId, Slot, Word};
+use protocol::{BlockId, Hash, L1Event, Params, SequencerId, Slot};
 
+pub(crate) mod sealed;
 mod view;
 
+pub(crate) use sealed::Sealed;
 use view::{Proposal, View};
 
 /// L1 blocks between a slot's seed block and its start (R2.2).
@@ -21,29 +23,6 @@ const SEED_LEAD_BLOCKS: u64 = 2;
 /// A transaction without effect is sent again after this many L1 blocks; the sender below raises
 /// its fee by then.
 const RESEND_BLOCKS: u64 = 3;
-
-/// A finished block with everything that its reveal needs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Sealed {
-    /// For which slot.
-    pub(crate) slot: Slot,
-    /// keccak of `data`.
-    pub(crate) block: BlockId,
-    /// What L1 is given.
-    pub(crate) data: Vec<u8>,
-    /// Poseidon commitment of the tx list.
-    pub(crate) txs: Word,
-    /// The block it stands on; zero for the first.
-    pub(crate) parent: BlockId,
-    /// Hides the content until the reveal.
-    pub(crate) salt: [u8; 32],
-    /// keccak(block ‖ txs ‖ parent ‖ salt).
-    pub(crate) commitment: Hash,
-    /// Our VRF output in this slot; the highest wins.
-    pub(crate) score: Hash,
-    /// Its proof, as `propose` takes it.
-    pub(crate) vrf: Vec<u8>,
-}
 
 /// What the sequencer wants done, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -135,3 +135,69 @@ pub(crate) fn with_proof(input: &TxInput, proof: Vec<u8>) -> data::Tx {
 pub(crate) fn to_hex(tx: &data::Tx, proof_bytes: usize) -> Result<String, DataError> {
     tx.encode(proof_bytes).map(hex::encode)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup::execute::circuit_tx;
+    use crate::rollup::genesis::tests::table;
+
+    fn traffic() -> Traffic {
+        Traffic::new(&table(), Fr::one(), &Programs::release().unwrap()).unwrap()
+    }
+
+    fn block(inputs: &[TxInput]) -> BlockData {
+        BlockData { txs: inputs.iter().map(|input| with_proof(input, vec![1])).collect() }
+    }
+
+    #[test]
+    fn each_client_sends_one_tx_and_waits_for_its_reveal() {
+        let mut traffic = traffic();
+        let first = traffic.due(Slot(3));
+        let calls: Vec<_> = first.iter().map(|input| input.tx.calls.len()).collect();
+        assert_eq!(calls, [1, 0]);
+        assert!(first.iter().all(|input| input.check().is_ok()));
+        assert_eq!(traffic.due(Slot(3)).len(), 2, "what nobody took is due again");
+        traffic.accepted(&to_word(first[0].tx.account), 0);
+        let due = traffic.due(Slot(3));
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].tx.account, first[1].tx.account);
+        traffic.accepted(&to_word(first[1].tx.account), 0);
+        assert!(traffic.due(Slot(4)).is_empty());
+        traffic.revealed(&block(&first));
+        let second = traffic.due(Slot(4));
+        assert!(second.iter().all(|input| input.tx.nonce == 1));
+    }
+
+    #[test]
+    fn a_client_that_starts_again_reads_its_nonce_from_the_revealed_blocks() {
+        let mut before = traffic();
+        let mut blocks = Vec::new();
+        for _ in 0..3 {
+            blocks.push(block(&before.due(Slot(0))));
+            before.revealed(&blocks[blocks.len() - 1]);
+        }
+        let mut again = traffic();
+        blocks.iter().for_each(|block| again.revealed(block));
+        let nonces = |it: &Traffic| -> Vec<_> {
+            it.due(Slot(9)).iter().map(|input| (input.tx.account, input.tx.nonce)).collect()
+        };
+        assert_eq!(nonces(&again), nonces(&before));
+        assert!(nonces(&again).iter().all(|(_, nonce)| *nonce == 3));
+    }
+
+    #[test]
+    fn the_sent_tx_is_the_proved_one() {
+        let mut traffic = traffic();
+        for _ in 0..4 {
+            let due = traffic.due(Slot(0));
+            for input in &due {
+                let tx = with_proof(input, vec![1]);
+                assert_eq!(circuit_tx(&tx), input.tx);
+                let bytes = hex::decode(to_hex(&tx, 1).unwrap()).unwrap();
+                assert_eq!(data::Tx::decode(&bytes, 1), Ok(tx));
+            }
+            traffic.revealed(&block(&due));
+        }
+    }
+}
