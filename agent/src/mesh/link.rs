@@ -64,10 +64,15 @@ impl Session<'_> {
             debug!(peer = %self.peer, why, "peer refused");
             Close::Network
         })?;
-        let queue = self.join(&hello)?;
+        let (joined, queue) = self.join(&hello)?;
         endpoint::widen(self.connection);
-        let event = MeshEvent::PeerUp(self.peer);
-        self.shared.events.send(event).await.map_err(|_| Close::Shutdown)?;
+        match joined {
+            Joined::New => {
+                let event = MeshEvent::PeerUp(self.peer);
+                self.shared.events.send(event).await.map_err(|_| Close::Shutdown)?;
+            }
+            Joined::Replaces(old) => Close::Duplicate.end(&old),
+        }
         tokio::select! {
             end = self.write(send, queue) => end,
             end = self.read_messages() => end,
@@ -95,7 +100,7 @@ impl Session<'_> {
     }
 
     /// Enters the peer into the table and tells it and the others where everybody is.
-    fn join(&self, hello: &Hello) -> Result<mpsc::Receiver<Outgoing>, Close> {
+    fn join(&self, hello: &Hello) -> Result<(Joined, mpsc::Receiver<Outgoing>), Close> {
         if self.shared.members.borrow().role(self.peer).is_none() {
             return Err(Close::Unregistered);
         }
@@ -109,10 +114,8 @@ impl Session<'_> {
             since: Instant::now(),
         };
         let mut peers = self.shared.peers();
-        match peers.join(self.peer, link)? {
-            Joined::New => debug!(peer = %self.peer, %address, "peer is up"),
-            Joined::Replaces(old) => Close::Duplicate.end(&old),
-        }
+        let joined = peers.join(self.peer, link)?;
+        debug!(peer = %self.peer, %address, "connected");
         let contacts = peers.contacts(self.peer);
         let newcomer = Contact { peer: self.peer.0, address };
         for (peer, link) in peers.links().filter(|(peer, _)| *peer != self.peer) {
@@ -121,7 +124,7 @@ impl Session<'_> {
         }
         // An empty queue of its own takes it.
         let _ = outbox.try_send(Outgoing::Contacts(contacts));
-        Ok(queue)
+        Ok((joined, queue))
     }
 
     /// Writes the backlog, then whatever is queued.
