@@ -324,6 +324,35 @@ impl L1 {
         taken.map_err(|e| L1Error::rpc("an operator", e))
     }
 
+    /// The registry index of the prover whose messages `operator` signs, if there is one. Asks for
+    /// every prover in turn: for the start of a process, not for a loop.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers.
+    pub(crate) async fn find_prover(&self, operator: Address) -> Result<Option<ProverId>, L1Error> {
+        if !self.is_operator(operator).await? {
+            return Ok(None);
+        }
+        let failed = |e| L1Error::rpc("the provers", e);
+        let count = self.registry().proverCount().call().await.map_err(failed)?;
+        for id in 0..count {
+            let prover = self.registry().proverAt(id).call().await.map_err(failed)?;
+            if prover.operator == evm(operator) {
+                return Ok(Some(ProverId(id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The registry index of the sequencer that `owner` registered.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers, or `owner` registered none.
+    pub(crate) async fn find_sequencer(&self, owner: Address) -> Result<SequencerId, L1Error> {
+        let found = self.registry().sequencerOf(evm(owner)).call().await;
+        found.map(SequencerId).map_err(|e| L1Error::rpc("a sequencer", e))
+    }
+
     /// Wei of `account`.
     ///
     /// # Errors

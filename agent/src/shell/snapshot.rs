@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{Coordinator, Millis, Slot, TaskId, view};
 use sysinfo::{Disks, System};
 use wire::control::{
-    Earnings, L1View, LaneView, Machine, NodeView, PeerView, PhaseView, SCHEMA, SlotEarning,
+    Earnings, L1View, LaneView, Machine, NodeView, PayeeView, PeerView, PhaseView, SCHEMA, SlotEarning,
     SlotView, Snapshot, Stake, SubtreeView, TaskView,
 };
 
@@ -108,7 +108,7 @@ pub(crate) fn of(machine: &Coordinator, shell: &mut Shell, now: Millis) -> Snaps
     shell.look.seq += 1;
     let hardware = shell.look.machine(now, &shell.parts.config.folders.data.clone());
     let config = &shell.parts.config;
-    let slots: Vec<SlotView> = view.slots.iter().map(slot).collect();
+    let slots: Vec<SlotView> = view.slots.iter().map(|it| slot(it, shell)).collect();
     let alerts = shell.journal.alerts(now);
     let idle = view.idle;
     Snapshot {
@@ -186,7 +186,7 @@ fn health(machine: &Coordinator, shell: &Shell, slots: &[SlotView], now: Millis)
     }
 }
 
-fn slot(it: &view::SlotView) -> SlotView {
+fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
     let phase = |it: &view::PhaseView| PhaseView {
         name: it.name.into(),
         start_ms: it.start.0,
@@ -217,7 +217,25 @@ fn slot(it: &view::SlotView) -> SlotView {
         nodes: it.nodes.iter().map(node).collect(),
         subtrees: it.subtrees.iter().map(subtree).collect(),
         pool: it.settlement.map(|it| it.pool.to_string()),
+        payees: payees(it.slot, shell),
     }
+}
+
+/// Units and amounts of a settled slot, by payee.
+fn payees(slot: Slot, shell: &Shell) -> Vec<PayeeView> {
+    let Some(settled) = shell.settled().get(&slot) else { return Vec::new() };
+    let mut sums: BTreeMap<protocol::Address, (u64, u128)> = BTreeMap::new();
+    for share in shell.shares(slot).unwrap_or_default() {
+        let sum = sums.entry(share.payee).or_default();
+        sum.0 += share.units;
+        sum.1 += share.amount(settled.pool, settled.units).unwrap_or(0);
+    }
+    let view = |(address, (units, amount)): (protocol::Address, (u64, u128))| PayeeView {
+        address: address.to_string(),
+        units,
+        amount: amount.to_string(),
+    };
+    sums.into_iter().map(view).collect()
 }
 
 fn node(it: &view::NodeView) -> NodeView {
