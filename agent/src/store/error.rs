@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Coded, Exit};
+
 /// Why the store cannot be opened, read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -147,26 +149,32 @@ impl StoreError {
         }
     }
 
-    /// What the process exits with when this error ends it.
+    /// How the process ends when this error ends it.
     #[must_use]
-    pub(crate) const fn exit_code(&self) -> u8 {
+    pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::InUse { .. } => 73,
-            Self::Permissions { .. } | Self::Newer { .. } => 78,
+            Self::InUse { .. } => Exit::InUse,
+            Self::Permissions { .. } | Self::Newer { .. } => Exit::Config,
             Self::Damaged { .. } | Self::Gap { .. } | Self::Behind { .. } | Self::Anchor { .. } => {
-                74
+                Exit::JournalInDoubt
             }
             Self::DiskFull { .. } | Self::Io { .. } | Self::Index { .. } | Self::Stopped { .. } => {
-                75
+                Exit::Storage
             }
-            Self::TooLarge { .. } | Self::BlobDamaged { .. } => 1,
+            Self::TooLarge { .. } | Self::BlobDamaged { .. } => Exit::Failed,
         }
+    }
+
+    /// Exit code as a number.
+    #[must_use]
+    pub(crate) const fn exit_code(&self) -> u8 {
+        self.exit() as u8
     }
 
     /// Whether the process has to end: everything but the refusal of one value.
     #[must_use]
     pub(crate) const fn is_fatal(&self) -> bool {
-        self.exit_code() != 1
+        !matches!(self, Self::TooLarge { .. } | Self::BlobDamaged { .. })
     }
 
     /// The typed form of a failed system call.
@@ -181,5 +189,11 @@ impl StoreError {
         } else {
             Self::Io { action, path, why: error.to_string() }
         }
+    }
+}
+
+impl From<StoreError> for Coded {
+    fn from(error: StoreError) -> Self {
+        Self::new(error.code(), error.to_string()).exit(error.exit())
     }
 }

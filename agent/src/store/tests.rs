@@ -1,3 +1,5 @@
+//! The store as its callers see it: restarts, kills, full disks, two openers.
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

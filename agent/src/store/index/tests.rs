@@ -1,3 +1,5 @@
+//! An index that is behind, ahead, damaged or gone.
+
 use protocol::Record;
 
 use super::super::entry::samples;

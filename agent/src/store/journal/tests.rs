@@ -1,3 +1,5 @@
+//! Every way a journal can be found after a crash or damage, and what is done about it.
+
 use std::path::Path;
 use std::sync::Arc;
 
