@@ -7,6 +7,7 @@
 //! | [`accept`] | native acceptance: what a proof must pass before anything uses it |
 //! | [`check`] | a witness against every constraint, before a proof is paid for |
 //! | [`prove`] | one task to one accepted proof |
+//! | [`leaf`] | what a `tx` proof in a block leaves out |
 //! | [`evm`] | the root verifier's source and calldata |
 //! | [`bench`] | what each circuit costs, measured |
 //! | [`meter`] | CPU time and peak memory of this process |
@@ -17,6 +18,7 @@ pub mod check;
 mod circuit;
 pub mod evm;
 pub mod keys;
+pub mod leaf;
 pub mod meter;
 pub mod prove;
 pub mod srs;
