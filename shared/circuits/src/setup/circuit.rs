@@ -23,7 +23,7 @@ use protocol::{Kind, Word};
 use snark_verifier::verifier::plonk::PlonkProtocol;
 
 /// The application's sources: keys change when they do.
-pub(super) const SOURCES: [&str; 12] = [
+pub(super) const SOURCES: [&str; 14] = [
     include_str!("../base.rs"),
     include_str!("../base/circuit.rs"),
     include_str!("../credit.rs"),
@@ -33,9 +33,11 @@ pub(super) const SOURCES: [&str; 12] = [
     include_str!("../poseidon.rs"),
     include_str!("../poseidon/chips.rs"),
     include_str!("../root.rs"),
+    include_str!("../state.rs"),
     include_str!("../tx.rs"),
     include_str!("../vm.rs"),
     include_str!("../vm/circuit.rs"),
+    include_str!("../vm/circuit/step.rs"),
 ];
 
 /// The witness of one circuit's application.
