@@ -79,8 +79,13 @@ async fn build(
     let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::default()));
     let control = Control::start(&config.folders.socket, receiver, asked)?;
     let mesh = base.mesh;
-    let planner =
-        Planner { keys: Arc::clone(&keys), programs, store: store.clone(), mesh: mesh.clone(), proof_bytes };
+    let planner = Planner {
+        keys: Arc::clone(&keys),
+        programs,
+        store: store.clone(),
+        mesh: mesh.clone(),
+        proof_bytes,
+    };
     let follow = base.follower.events;
     let follower = base.follower.task;
     tokio::spawn(async move {
