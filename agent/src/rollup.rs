@@ -6,6 +6,7 @@
 //! | [`execute`] | runs txs: the same functions for makers, replayers and witness holders |
 //! | [`state`] | the state tree of an agent that derives witnesses; witness blobs |
 //! | [`plan`] | checks a revealed block and names all its tasks |
+//! | [`work`] | from a task and its children to what the prover is given |
 //! | [`genesis`] | the devnet's clients and first state |
 //! | [`mempool`] | txs that wait for a block |
 //! | [`admission`] | how large a block may be (R3.3) |
@@ -25,3 +26,4 @@ pub(crate) mod plan;
 pub(crate) mod sequencer;
 pub(crate) mod state;
 pub(crate) mod traffic;
+pub(crate) mod work;

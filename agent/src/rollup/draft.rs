@@ -4,17 +4,13 @@
 //! those before it leave, and the block's shape is kept within what the network's lanes can prove
 //! in time (R3.3).
 
-use std::collections::BTreeSet;
-
-use circuits::poseidon::Fr;
 use circuits::tx::WitnessError;
-use circuits::vm::log_hash;
 use protocol::tree::Tree;
 use protocol::{BlockId, Hash, Params, Slot};
 
 use super::admission::{Lanes, admits};
 use super::data::{BlockData, DataError, TXS_MAX, Tx, block_id, commitment};
-use super::execute::{Programs, TxFault, TxRun};
+use super::execute::{Programs, TxFault};
 use super::mempool::{Draft, Mempool, Verdict};
 use super::plan::commitment_of;
 use super::sequencer::Sealed;
@@ -46,7 +42,6 @@ pub(crate) fn fill_block(
         rules,
         txs: Vec::new(),
         calls: Vec::new(),
-        vms: BTreeSet::new(),
         fees: 0,
     };
     mempool.fill(&mut draft);
@@ -86,8 +81,6 @@ struct BlockDraft<'a> {
     rules: &'a DraftRules<'a>,
     txs: Vec<Tx>,
     calls: Vec<u8>,
-    /// Call and log of every vm task so far.
-    vms: BTreeSet<(Fr, Fr)>,
     fees: u64,
 }
 
@@ -100,18 +93,6 @@ impl BlockDraft<'_> {
         let in_time = tree.is_some_and(|it| admits(&it, rules.backlog, rules.lanes, rules.params));
         in_time && self.fees.checked_add(tx.fee).is_some()
     }
-
-    /// Two equal calls with equal logs are one task: the second waits for the next block, where it
-    /// need not be proved at a place whose claim is elsewhere.
-    fn repeats_a_call(&self, run: &TxRun) -> bool {
-        let vms: Vec<_> = vms(run).collect();
-        let distinct: BTreeSet<_> = vms.iter().collect();
-        distinct.len() < vms.len() || vms.iter().any(|vm| self.vms.contains(vm))
-    }
-}
-
-fn vms(run: &TxRun) -> impl Iterator<Item = (Fr, Fr)> {
-    run.calls.iter().map(|it| (it.call.hash(), log_hash(&it.log)))
 }
 
 impl Draft for BlockDraft<'_> {
@@ -125,20 +106,15 @@ impl Draft for BlockDraft<'_> {
         if !self.fits(tx) {
             return Verdict::Refused;
         }
-        let run = match self.state.add(tx) {
-            Ok(run) => run,
+        match self.state.add(tx) {
+            Ok(()) => {}
             Err(TxFault::Unfit(WitnessError::Nonce { tx, account })) if tx < account => {
                 return Verdict::Stale;
             }
             Err(TxFault::Unfit(_) | TxFault::Program(_) | TxFault::Witness(_)) => {
                 return Verdict::Refused;
             }
-        };
-        if self.repeats_a_call(&run) {
-            self.state.remove_last();
-            return Verdict::Refused;
         }
-        self.vms.extend(vms(&run));
         self.fees += tx.fee;
         self.calls.push(tx.calls.len() as u8);
         self.txs.push(tx.clone());
@@ -150,12 +126,13 @@ impl Draft for BlockDraft<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use circuits::poseidon::to_word;
+    use circuits::poseidon::{Fr, to_word};
     use circuits::state::{position, storage_key};
     use protocol::Word;
 
     use super::*;
     use crate::rollup::data::Call;
+    use crate::rollup::genesis::first_state;
     use crate::rollup::genesis::tests::table;
     use crate::rollup::mempool::{Entry, TxCheck};
     use crate::rollup::plan::{OnChain, PlanRules, plan};
@@ -184,7 +161,7 @@ mod tests {
     impl World {
         fn new(change: impl FnOnce(&mut Genesis, &Programs)) -> Self {
             let programs = Programs::release().unwrap();
-            let mut genesis = table().state(Fr::one(), &programs).unwrap();
+            let mut genesis = first_state(&table(), Fr::one(), &programs).unwrap();
             change(&mut genesis, &programs);
             let state = StateTree::new(&genesis).unwrap();
             let (params, pool) = (Params::devnet(), Mempool::default());
@@ -256,18 +233,6 @@ mod tests {
         let filled = world.fill(0);
         assert_eq!(filled.len(), 2, "2,000 s are enough for two txs without calls");
         assert!(filled.iter().all(|tx| tx.calls.is_empty()));
-    }
-
-    #[test]
-    fn a_call_that_would_be_the_same_task_twice_waits() {
-        let mut world = World::new(|_, _| {});
-        let mut tx = world.txs()[0].clone();
-        // More is asked for than the market gives: reverts, so that a second one changes nothing.
-        tx.calls[0].args[2] = tx.calls[0].args[1];
-        world.admit(tx.clone());
-        world.admit(Tx { nonce: 1, ..tx });
-        let nonces: Vec<_> = world.fill(0).iter().map(|tx| tx.nonce).collect();
-        assert_eq!(nonces, [0]);
     }
 
     #[test]

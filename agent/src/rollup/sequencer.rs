@@ -119,7 +119,7 @@ enum Fate {
     /// It was built on a block that is no longer the newest. There is no second draft: our
     /// proposal may still be mined, L1 takes one per score, and the block below may come back.
     Orphaned,
-    /// Its phases ended without a reveal.
+    /// Its phases ended without a reveal, or L1 gave it up.
     Lapsed,
 }
 
@@ -172,15 +172,23 @@ impl Sequencer {
         }
     }
 
-    /// A canonical L1 block, on top of the last. [`Self::act`] follows when it is the newest one;
-    /// while the past is read, nothing is to be done.
-    pub(crate) fn l1_block(&mut self, number: u64, hash: Hash, events: &[L1Event]) {
+    /// A canonical L1 block, on top of the last, with the slots it gave up after their window.
+    /// [`Self::act`] follows when it is the newest one; while the past is read, nothing is to be
+    /// done.
+    pub(crate) fn l1_block(
+        &mut self,
+        number: u64,
+        hash: Hash,
+        events: &[L1Event],
+        lapsed: &[Slot],
+    ) {
         self.undo.push_back((hash, self.view.clone()));
         if self.undo.len() > self.params.undo_blocks_max {
             self.undo.pop_front();
         }
         self.view.head = number;
         events.iter().for_each(|event| self.view.apply(self.me, event));
+        lapsed.iter().for_each(|slot| self.view.lapse(*slot));
         let next = self.slot_of(number + 1);
         self.view.prune(next);
     }
@@ -316,7 +324,7 @@ impl Sequencer {
             Fate::Early | Fate::Open | Fate::Best | Fate::Won | Fate::Revealed => None,
             Fate::Outbid => Some(("SEQ-001", "another sequencer's proposal is better")),
             Fate::Orphaned => Some(("SEQ-002", "the block below it left the chain")),
-            Fate::Lapsed => Some(("SEQ-003", "its reveal was not included in time")),
+            Fate::Lapsed => Some(("SEQ-003", "it was not revealed, or not proved, in time")),
         };
         let holds = why.is_none();
         let Some(own) = self.own.get_mut(&slot) else { return };

@@ -123,7 +123,7 @@ impl StateTree {
         let mut witnesses = Vec::with_capacity(data.txs.len());
         for (index, tx) in data.txs.iter().enumerate() {
             match self.apply_tx(tx, programs, &mut writes) {
-                Ok((witness, _)) => witnesses.push(witness),
+                Ok(witness) => witnesses.push(witness),
                 Err(fault) => {
                     self.roll_back(writes);
                     return Err(StateError::Tx { index, fault });
@@ -152,7 +152,7 @@ impl StateTree {
 
     /// A draft on top of this state; dropping it leaves the state as it was.
     pub(crate) fn draft<'a>(&'a mut self, programs: &'a Programs) -> StateDraft<'a> {
-        StateDraft { state: self, programs, writes: Vec::new() }
+        StateDraft { state: self, programs, writes: Writes::new() }
     }
 
     /// Runs one tx through its own witness and writes what it wrote. A tx that does not run
@@ -162,7 +162,7 @@ impl StateTree {
         tx: &Tx,
         programs: &Programs,
         writes: &mut Writes,
-    ) -> Result<(TxWitness, TxRun), TxFault> {
+    ) -> Result<TxWitness, TxFault> {
         let inner = circuit_tx(tx);
         let calls = run_calls(&inner, programs, &mut |key| self.tree.get(key))?;
         let keys = touched(&inner, &calls);
@@ -180,7 +180,7 @@ impl StateTree {
             }
         }
         assert_eq!(self.tree.root(), run.end, "the tree and the witness' view take one way");
-        Ok((witness, run))
+        Ok(witness)
     }
 
     fn write(&mut self, key: Fr, value: Fr) -> Result<Fr, WitnessError> {
@@ -219,8 +219,7 @@ fn values_after(run: &TxRun) -> Vec<(Fr, Fr)> {
 pub(crate) struct StateDraft<'a> {
     state: &'a mut StateTree,
     programs: &'a Programs,
-    /// Per tx.
-    writes: Vec<Writes>,
+    writes: Writes,
 }
 
 impl StateDraft<'_> {
@@ -228,26 +227,14 @@ impl StateDraft<'_> {
     ///
     /// # Errors
     /// Why it must not stand here.
-    pub(crate) fn add(&mut self, tx: &Tx) -> Result<TxRun, TxFault> {
-        let mut writes = Writes::new();
-        let (_, run) = self.state.apply_tx(tx, self.programs, &mut writes)?;
-        self.writes.push(writes);
-        Ok(run)
-    }
-
-    /// Takes the last tx out again.
-    pub(crate) fn remove_last(&mut self) {
-        if let Some(writes) = self.writes.pop() {
-            self.state.roll_back(writes);
-        }
+    pub(crate) fn add(&mut self, tx: &Tx) -> Result<(), TxFault> {
+        self.state.apply_tx(tx, self.programs, &mut self.writes).map(|_| ())
     }
 }
 
 impl Drop for StateDraft<'_> {
     fn drop(&mut self) {
-        while !self.writes.is_empty() {
-            self.remove_last();
-        }
+        self.state.roll_back(std::mem::take(&mut self.writes));
     }
 }
 

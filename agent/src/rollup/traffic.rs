@@ -10,7 +10,8 @@ use protocol::{Slot, Word};
 
 use super::data::{self, BlockData, DataError};
 use super::execute::Programs;
-use super::genesis::{DevnetGenesis, GenesisError, client_secret};
+use super::genesis::{GenesisError, client_secret};
+use crate::config;
 
 /// Fee of every tx.
 const FEE: u64 = 10;
@@ -47,7 +48,7 @@ impl Traffic {
     /// # Errors
     /// [`GenesisError::Program`] when the release lacks a program that they call.
     pub(crate) fn new(
-        table: &DevnetGenesis,
+        table: &config::Genesis,
         domain: Fr,
         programs: &Programs,
     ) -> Result<Self, GenesisError> {

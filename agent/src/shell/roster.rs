@@ -71,6 +71,12 @@ impl Roster {
         Members::new(epoch, self.head, provers, &self.sequencers)
     }
 
+    /// Lanes of all provers, and those of class vm among them.
+    pub(crate) fn lanes(&self) -> (u64, u64) {
+        let sum = |lanes: fn(&Registered) -> u64| self.provers.values().map(lanes).sum();
+        (sum(|it| u64::from(it.rollup) + u64::from(it.vm)), sum(|it| u64::from(it.vm)))
+    }
+
     /// One prover's registration.
     pub(crate) fn prover(&self, id: ProverId) -> Option<&Registered> {
         self.provers.get(&id)

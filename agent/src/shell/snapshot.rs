@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::{Coordinator, Millis, Slot, TaskId, view};
-use sysinfo::{Disks, System};
+use sysinfo::System;
 use wire::control::{
-    Earnings, L1View, LaneView, Machine, NodeView, PeerView, PhaseView, SCHEMA, SlotEarning,
-    SlotView, Snapshot, Stake, SubtreeView, TaskView,
+    Earnings, L1View, LaneView, Machine, NodeView, PayeeView, PeerView, PhaseView, SCHEMA,
+    SlotEarning, SlotView, Snapshot, Stake, SubtreeView, TaskView,
 };
 
 use super::{SettledSlot, Shell, payout::Share};
@@ -33,7 +33,8 @@ pub(crate) struct Look {
     pub(crate) proofs: u64,
     /// Proofs failed since the start.
     pub(crate) failed: u64,
-    system: System,
+    /// `None` where the system does not say.
+    system: Option<System>,
     machine: Machine,
     machine_at: Millis,
     /// Bond per lane and ether for gas, as last read from L1.
@@ -52,7 +53,7 @@ impl Default for Look {
             l1_seen: now,
             proofs: 0,
             failed: 0,
-            system: System::new(),
+            system: System::new().ok(),
             machine: Machine::default(),
             machine_at: Millis(0),
             bond_per_lane: 0,
@@ -77,29 +78,32 @@ impl Look {
     fn machine(&mut self, now: Millis, data: &std::path::Path) -> Machine {
         if now.since(self.machine_at) >= MACHINE_EVERY_MS {
             self.machine_at = now;
-            self.system.refresh_cpu_usage();
-            self.system.refresh_memory();
-            let mb = |bytes: u64| bytes / (1024 * 1024);
-            self.machine = Machine {
-                cpu_percent: self.system.global_cpu_usage().clamp(0.0, 100.0) as u8,
-                cores: u16::try_from(self.system.cpus().len()).unwrap_or(u16::MAX),
-                ram_used_mb: mb(self.system.used_memory()),
-                ram_mb: mb(self.system.total_memory()),
-                disk_free_mb: disk_free_mb(data),
-                ..Machine::default()
-            };
+            self.machine = self.system.as_mut().map(load).unwrap_or_default();
+            self.machine.disk_free_mb = disk_free_mb(data);
         }
         let uptime_s = now.since(self.started) / 1000;
         Machine { proofs: self.proofs, failed: self.failed, uptime_s, ..self.machine.clone() }
     }
 }
 
+/// Use of cores and memory.
+fn load(system: &mut System) -> Machine {
+    system.refresh_cpu_usage();
+    system.refresh_memory();
+    let mb = |bytes: u64| bytes / (1024 * 1024);
+    Machine {
+        cpu_percent: system.global_cpu_usage().clamp(0.0, 100.0) as u8,
+        cores: u16::try_from(system.cpus().len()).unwrap_or(u16::MAX),
+        ram_used_mb: mb(system.used_memory()),
+        ram_mb: mb(system.total_memory()),
+        ..Machine::default()
+    }
+}
+
 /// Free space of the disk that holds `folder`.
 fn disk_free_mb(folder: &std::path::Path) -> u64 {
-    let disks = Disks::new_with_refreshed_list();
-    let holding = disks.iter().filter(|disk| folder.starts_with(disk.mount_point()));
-    let nearest = holding.max_by_key(|disk| disk.mount_point().as_os_str().len());
-    nearest.map_or(0, |disk| disk.available_space() / (1024 * 1024))
+    let free = rustix::fs::statvfs(folder).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
+    free.unwrap_or(0) / (1024 * 1024)
 }
 
 /// Everything as of now.
@@ -108,7 +112,7 @@ pub(crate) fn of(machine: &Coordinator, shell: &mut Shell, now: Millis) -> Snaps
     shell.look.seq += 1;
     let hardware = shell.look.machine(now, &shell.parts.config.folders.data.clone());
     let config = &shell.parts.config;
-    let slots: Vec<SlotView> = view.slots.iter().map(slot).collect();
+    let slots: Vec<SlotView> = view.slots.iter().map(|it| slot(it, shell)).collect();
     let alerts = shell.journal.alerts(now);
     let idle = view.idle;
     Snapshot {
@@ -186,7 +190,7 @@ fn health(machine: &Coordinator, shell: &Shell, slots: &[SlotView], now: Millis)
     }
 }
 
-fn slot(it: &view::SlotView) -> SlotView {
+fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
     let phase = |it: &view::PhaseView| PhaseView {
         name: it.name.into(),
         start_ms: it.start.0,
@@ -217,7 +221,25 @@ fn slot(it: &view::SlotView) -> SlotView {
         nodes: it.nodes.iter().map(node).collect(),
         subtrees: it.subtrees.iter().map(subtree).collect(),
         pool: it.settlement.map(|it| it.pool.to_string()),
+        payees: payees(it.slot, shell),
     }
+}
+
+/// Units and amounts of a settled slot, by payee.
+fn payees(slot: Slot, shell: &Shell) -> Vec<PayeeView> {
+    let Some(settled) = shell.settled().get(&slot) else { return Vec::new() };
+    let mut sums: BTreeMap<protocol::Address, (u64, u128)> = BTreeMap::new();
+    for share in shell.shares(slot).unwrap_or_default() {
+        let sum = sums.entry(share.payee).or_default();
+        sum.0 += share.units;
+        sum.1 += share.amount(settled.pool, settled.units).unwrap_or(0);
+    }
+    let view = |(address, (units, amount)): (protocol::Address, (u64, u128))| PayeeView {
+        address: address.to_string(),
+        units,
+        amount: amount.to_string(),
+    };
+    sums.into_iter().map(view).collect()
 }
 
 fn node(it: &view::NodeView) -> NodeView {
@@ -400,8 +422,12 @@ mod tests {
             children: [[0; 32]; 2],
             units,
         };
-        let mut settled =
-            SettledSlot { credit: [0; 32], units: 100, pool: 1000, paid: BTreeMap::from([(2, 300)]) };
+        let mut settled = SettledSlot {
+            credit: [0; 32],
+            units: 100,
+            pool: 1000,
+            paid: BTreeMap::from([(2, 300)]),
+        };
         let own = [share(2, 30), share(3, 20)];
         let (row, open, done) = slot_earning(Slot(1), &settled, &own);
         assert_eq!((row.state.as_str(), open, done), ("claimable", 200, 300));

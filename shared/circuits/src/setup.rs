@@ -8,6 +8,7 @@
 //! | [`check`] | a witness against every constraint, before a proof is paid for |
 //! | [`codec`] | work and proofs as bytes between processes |
 //! | [`prove`] | one task to one accepted proof |
+//! | [`leaf`] | what a `tx` proof in a block leaves out |
 //! | [`evm`] | the root verifier's source and calldata |
 //! | [`bench`] | what each circuit costs, measured |
 //! | [`meter`] | CPU time and peak memory of this process |
@@ -19,6 +20,7 @@ mod circuit;
 pub mod codec;
 pub mod evm;
 pub mod keys;
+pub mod leaf;
 pub mod meter;
 pub mod prove;
 pub mod srs;

@@ -8,6 +8,7 @@ use protocol::Slot;
 use super::*;
 use crate::rollup::data::Call;
 use crate::rollup::genesis::tests::table;
+use crate::rollup::genesis::{accounts, first_state};
 use crate::rollup::state::{StateError, StateTree, decode_witness, encode_witness};
 use crate::rollup::traffic::{Traffic, with_proof};
 
@@ -32,7 +33,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let programs = Programs::release().unwrap();
-        let genesis = table().state(Fr::one(), &programs).unwrap();
+        let genesis = first_state(&table(), Fr::one(), &programs).unwrap();
         let traffic = Traffic::new(&table(), Fr::one(), &programs).unwrap();
         Self { state: StateTree::new(&genesis).unwrap(), traffic, programs }
     }
@@ -125,20 +126,21 @@ fn the_end_root_is_what_plain_arithmetic_says() {
     let (world, _, _, plan) = good_plan();
     // The clients' swap: 1,000 of token 0 in, 900 of token 1 out, a fee of 10 each.
     let table = table();
-    let mut genesis = table.state(Fr::one(), &world.programs).unwrap();
+    let mut genesis = first_state(&table, Fr::one(), &world.programs).unwrap();
     for (_, holds) in &mut genesis.accounts {
         *holds = Account { nonce: 1, balance: table.balance - 10 };
     }
     let swap = world.programs.named("swap").unwrap();
-    let client = table.accounts(Fr::one())[0];
-    let mut put = |slot: Fr, value: u64| {
+    let client = accounts(&table, Fr::one())[0];
+    let mut add = |slot: Fr, amount: Fr| {
         let entry = genesis.storage.iter_mut().find(|it| it.0 == swap && it.1 == slot).unwrap();
-        entry.2 = Fr::from(value);
+        entry.2 += amount;
     };
-    put(Fr::zero(), table.reserves + 1_000);
-    put(Fr::one(), table.reserves - 900);
-    put(h2(client, Fr::zero()), table.deposits - 1_000);
-    put(h2(client, Fr::one()), table.deposits + 900);
+    let (paid, received) = (Fr::from(1_000), Fr::from(900));
+    add(Fr::zero(), paid);
+    add(Fr::one(), -received);
+    add(h2(client, Fr::zero()), -paid);
+    add(h2(client, Fr::one()), received);
     assert_eq!(plan.end(), crate::rollup::state::genesis_root(&genesis).unwrap());
 }
 

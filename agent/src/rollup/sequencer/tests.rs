@@ -39,6 +39,8 @@ enum Do {
     Block(Vec<L1Event>, usize),
     /// Quiet L1 blocks up to this head, with one tx waiting.
     Until(u64),
+    /// The next L1 block gives these slots up, with one tx waiting.
+    Lapse(u64),
     /// So many L1 blocks leave the chain.
     Undo(usize),
     /// The draft that was asked for: slot, parent.
@@ -49,7 +51,7 @@ enum Do {
     Restart,
 }
 
-use Do::{Block, Built, Empty, Restart, Undo, Until};
+use Do::{Block, Built, Empty, Lapse, Restart, Undo, Until};
 
 fn seed(slot: u64) -> L1Event {
     L1Event::Seed { slot: Slot(slot), seed: hash(7) }
@@ -105,7 +107,7 @@ impl World {
     fn extend(&mut self, events: Vec<L1Event>, waiting: usize) {
         let number = self.head() + 1;
         let hash = hash(self.forks * 1_000 + number);
-        self.sequencer.l1_block(number, hash, &events);
+        self.sequencer.l1_block(number, hash, &events, &[]);
         self.chain.push((number, hash, events));
         let actions = self.sequencer.act(waiting);
         self.tell(actions);
@@ -118,6 +120,13 @@ impl World {
                 while self.head() < *head {
                     self.extend(vec![], 1);
                 }
+            }
+            Lapse(slot) => {
+                let (number, hash) = (self.head() + 1, hash(self.forks * 1_000 + self.head() + 1));
+                self.sequencer.l1_block(number, hash, &[], &[Slot(*slot)]);
+                self.chain.push((number, hash, vec![]));
+                let actions = self.sequencer.act(1);
+                self.tell(actions);
             }
             Undo(depth) => {
                 self.forks += 1;
@@ -138,7 +147,7 @@ impl World {
                 let durable = self.durable.values().cloned().collect();
                 self.sequencer = Sequencer::new(ME, params(), durable);
                 for (number, hash, events) in &self.chain {
-                    self.sequencer.l1_block(*number, *hash, events);
+                    self.sequencer.l1_block(*number, *hash, events, &[]);
                 }
                 let actions = self.sequencer.act(0);
                 self.tell(actions);
@@ -268,6 +277,28 @@ fn a_reveal_that_is_too_late_gives_its_txs_back() {
             .chain(vec![Block(vec![], 0); 6])
             .collect::<Vec<_>>(),
         &["104 reveal 0", "107 reveal 0", "109 give back 0", "109 note SEQ-003"],
+    );
+}
+
+#[test]
+fn a_block_that_l1_gave_up_makes_room_and_is_nobodys_parent() {
+    check_after_opening(
+        &[
+            Block(vec![won()], 0),
+            Until(104),
+            Block(vec![revealed(0, &sealed(0, 0))], 0),
+            Until(128),
+            Lapse(0),
+            Block(vec![seed(3)], 1),
+        ],
+        &[
+            "104 reveal 0",
+            "105 serve 0",
+            "129 give back 0",
+            "129 note SEQ-003",
+            "129 seed 3 from 66",
+            "130 build 3 on 0",
+        ],
     );
 }
 

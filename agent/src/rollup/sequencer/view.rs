@@ -18,7 +18,7 @@ pub(super) struct SlotView {
 }
 
 impl SlotView {
-    /// Revealed, and neither settled nor given up.
+    /// Revealed, not settled, not given up.
     pub(super) const fn is_unsettled(&self) -> bool {
         self.revealed.is_some() && !self.settled
     }
@@ -70,6 +70,11 @@ impl View {
             | L1Event::ProverRegistered { .. }
             | L1Event::Paid { .. } => {}
         }
+    }
+
+    /// L1 gave the slot up after its window: its block is nobody's parent any more.
+    pub(super) fn lapse(&mut self, slot: Slot) {
+        self.slots.entry(slot).or_default().revealed = None;
     }
 
     /// Keeps unsettled blocks, the newest revealed one (the next one's parent) and recent slots.
