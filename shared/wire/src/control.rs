@@ -35,6 +35,9 @@ pub enum Request {
     Claim {
         /// The slot, or all settled slots if none.
         slot: Option<u64>,
+        /// Whom to pay, 0x-hex; the agent's own payee if none.
+        #[serde(default)]
+        payee: Option<String>,
     },
 }
 
