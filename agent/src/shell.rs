@@ -15,7 +15,7 @@ pub(crate) mod serving;
 pub(crate) mod snapshot;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -111,6 +111,7 @@ pub(crate) struct Shell {
     domain: Domain,
     roster: Roster,
     plans: BTreeMap<BlockId, Arc<Plan>>,
+    plan_order: VecDeque<BlockId>,
     planning: BTreeSet<BlockId>,
     records: Records,
     settled: BTreeMap<Slot, SettledSlot>,
@@ -134,6 +135,7 @@ impl Shell {
             domain,
             roster: Roster::default(),
             plans: BTreeMap::new(),
+            plan_order: VecDeque::new(),
             planning: BTreeSet::new(),
             records,
             settled: BTreeMap::new(),
@@ -246,8 +248,8 @@ impl Shell {
             let bytes = self.parts.store.blobs().get(*child)?.context("a child's blob is gone")?;
             proofs.push(proof_of(&ProofBlob::decode(&bytes)?)?);
         }
-        let work = work_for(node, plan, &proofs)?;
-        Ok(Order { kind: node.kind, payee, work: work.encode() })
+        let work = work_for(plan, node, proofs, &self.parts.keys)?;
+        Ok(Order { kind: node.kind, payee, work: work.encode()? })
     }
 
     /// What a prover process said, as an input for the machine.
@@ -298,7 +300,7 @@ impl Shell {
     ) -> anyhow::Result<(StatementId, BlobId, protocol::Credit)> {
         use anyhow::Context as _;
         let proof = circuits::setup::prove::Proof::decode(output)?;
-        let credit = proof.credit.context("a prover's proof has a credit record")?.to_credit();
+        let credit = proof.credit.context("a prover's proof has a credit record")?.credit();
         let set = self.parts.keys.set_id();
         let (instances, proof) = (proof.instances, proof.proof);
         let bytes = ProofBlob { set, node, instances, proof, credit }.encode()?;
@@ -402,10 +404,7 @@ impl Shell {
                 self.planning.remove(&block);
                 self.parts.serving.set(block, names);
                 self.parts.blocks.planned(block, plan.end());
-                self.plans.insert(block, Arc::clone(&plan));
-                while self.plans.len() > PLANS_MAX {
-                    self.plans.pop_first();
-                }
+                self.keep_plan(Arc::clone(&plan));
                 Some(plan.planned())
             }
             Planned::Refused(block, why) => {
@@ -418,6 +417,18 @@ impl Shell {
                 self.note("BLK-003", format!("block {block} waits for its witnesses: {why}"));
                 None
             }
+        }
+    }
+
+    fn keep_plan(&mut self, plan: Arc<Plan>) {
+        let block = plan.block();
+        if self.plans.insert(block, plan).is_none() {
+            self.plan_order.push_back(block);
+        }
+        if self.plan_order.len() > PLANS_MAX
+            && let Some(oldest) = self.plan_order.pop_front()
+        {
+            self.plans.remove(&oldest);
         }
     }
 

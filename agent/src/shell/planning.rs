@@ -3,43 +3,23 @@
 
 use std::sync::Arc;
 
-use circuits::{
-    setup::{keys::VerifyingKeys, prove::Proof},
-    state::TxWitness,
-};
-use protocol::{BlockId, Kind, Word};
+use circuits::{setup::keys::VerifyingKeys, state::TxWitness};
+use protocol::{BlockId, Word};
 
 use crate::{
     l1::decode::RevealData,
     mesh::{Mesh, PeerId, Source},
     rollup::{
-        data,
-        execute::{Programs, circuit_tx},
-        mempool::TxCheck,
+        execute::Programs,
         plan::{OnChain, Plan, PlanRules, plan},
         state::{WITNESS_BYTES_MAX, decode_witness, encode_witness},
+        work::AcceptTx,
     },
     store::Store,
 };
 
 /// Peers asked for the witnesses of one block before it is left for later.
 const PEERS_TRIED_MAX: usize = 8;
-
-/// Native acceptance of tx proofs.
-pub(crate) struct TxRules(pub(crate) Arc<VerifyingKeys>);
-
-impl TxCheck for TxRules {
-    fn check(&self, tx: &data::Tx) -> Result<(), String> {
-        let words = circuit_tx(tx).words();
-        let proof = Proof {
-            kind: Kind::Tx,
-            instances: self.0.leaf_instances(Kind::Tx, &words),
-            proof: tx.proof.clone(),
-            credit: None,
-        };
-        proof.accept(&self.0).map(drop).map_err(|refusal| refusal.to_string())
-    }
-}
 
 /// What planning a block came to.
 pub(crate) enum Planned {
@@ -150,7 +130,7 @@ impl Planner {
             set: self.keys.set_id(),
             proof_bytes: self.proof_bytes,
             programs: &self.programs,
-            check: &TxRules(Arc::clone(&self.keys)),
+            check: &AcceptTx(&self.keys),
         };
         let on_chain = OnChain { data: &reveal.data, txs: reveal.txs, start };
         let plan = plan(&on_chain, witnesses, &rules).map_err(|error| {

@@ -1,7 +1,7 @@
 //! What peers may have of us: proofs and witnesses by hash, and the witnesses' names by block.
 
 use std::{
-    collections::BTreeMap,
+    collections::VecDeque,
     sync::{Mutex, PoisonError},
 };
 
@@ -15,21 +15,22 @@ const BLOCKS_MAX: usize = 128;
 /// Serves the store's blobs.
 pub(crate) struct Serving {
     store: Store,
-    names: Mutex<BTreeMap<BlockId, Vec<BlobId>>>,
+    names: Mutex<VecDeque<(BlockId, Vec<BlobId>)>>,
 }
 
 impl Serving {
     /// Serves what `store` holds.
     pub(crate) const fn new(store: Store) -> Self {
-        Self { store, names: Mutex::new(BTreeMap::new()) }
+        Self { store, names: Mutex::new(VecDeque::new()) }
     }
 
     /// The witnesses of a block are stored under these names, in the order of its txs.
     pub(crate) fn set(&self, block: BlockId, names: Vec<BlobId>) {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(block, names);
-        while known.len() > BLOCKS_MAX {
-            known.pop_first();
+        known.retain(|(it, _)| *it != block);
+        known.push_back((block, names));
+        if known.len() > BLOCKS_MAX {
+            known.pop_front();
         }
     }
 }
@@ -46,6 +47,7 @@ impl BlobSource for Serving {
     }
 
     fn witnesses(&self, block: BlockId) -> Option<Vec<BlobId>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&block).cloned()
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(it, _)| *it == block).map(|(_, names)| names.clone())
     }
 }
