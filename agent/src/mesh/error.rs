@@ -57,8 +57,8 @@ impl ParseError {
     /// Stable code.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Key { .. } => "MSH-010",
-            Self::Bootstrap { .. } => "MSH-011",
+            Self::Key { .. } => "MSH-004",
+            Self::Bootstrap { .. } => "MSH-005",
         }
     }
 }
