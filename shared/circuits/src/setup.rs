@@ -6,6 +6,7 @@
 //! | [`keys`] | proving and verifying keys in a cache folder, generated once |
 //! | [`accept`] | native acceptance: what a proof must pass before anything uses it |
 //! | [`check`] | a witness against every constraint, before a proof is paid for |
+//! | [`codec`] | work and proofs as bytes between processes |
 //! | [`prove`] | one task to one accepted proof |
 //! | [`leaf`] | what a `tx` proof in a block leaves out |
 //! | [`evm`] | the root verifier's source and calldata |
@@ -16,6 +17,7 @@ pub mod accept;
 pub mod bench;
 pub mod check;
 mod circuit;
+pub mod codec;
 pub mod evm;
 pub mod keys;
 pub mod leaf;

@@ -389,12 +389,8 @@ mod tests {
         let mut claims = Claims::default();
         let mut records = Vec::new();
         let mut keep = |actions: Vec<Action>| {
-            records.extend(actions.into_iter().filter_map(|action| match action {
-                Action::Persist(record) => Some(record),
-                other => {
-                    assert!(matches!(other, Action::Send(_)), "{other:?}");
-                    None
-                }
+            records.extend(actions.into_iter().filter_map(|action| {
+                if let Action::Persist(record) = action { Some(record) } else { None }
             }));
         };
         keep(begin(&mut claims, 1));
