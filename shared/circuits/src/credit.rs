@@ -15,6 +15,8 @@ use crate::tx::WitnessError;
 use crate::tx::words::{Child, payee_word};
 
 pub mod circuit;
+#[cfg(test)]
+mod tests;
 
 pub use circuit::{ChildCells, Made};
 

@@ -189,3 +189,77 @@ fn calls_left(
     }
     CallsLeft { count, hash }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::world::{World, fr, words};
+    use crate::poseidon::mock::{Built, build};
+
+    fn prove(input: &TxInput) -> (Built, Words) {
+        build(14, |ctx, range| words(constrain(ctx, &Chips::new(range), input)))
+    }
+
+    fn input(calls: usize) -> TxInput {
+        let world = World::new();
+        let call = |i| world.call(&world.counter, [i, 0, 0, 0]);
+        let tx = world.tx((0..calls as u64).map(call).collect());
+        TxInput { secret: world.secret, domain: fr(31_337), tx }
+    }
+
+    fn refused(input: &TxInput, code: &str) {
+        assert_eq!(input.check().unwrap_err().code(), code);
+        assert!(!prove(input).0.satisfied());
+    }
+
+    #[test]
+    fn tx_says_what_the_native_check_says_for_every_number_of_calls() {
+        let expected = prove(&TxInput::placeholder()).0.shape();
+        assert!(expected.cells < 4 * (32_768 - 16), "{} cells", expected.cells);
+        for calls in 0..=MAX_CALLS {
+            let input = input(calls);
+            let (mut built, words) = prove(&input);
+            assert!(built.satisfied());
+            assert_eq!(built.shape(), expected);
+            assert_eq!(words, input.check().unwrap());
+        }
+        assert!(prove(&input(2)).0.satisfied_by_mock_prover());
+    }
+
+    #[test]
+    fn the_calls_left_shrink_call_by_call_to_zero() {
+        let tx = input(3).tx;
+        for (done, call) in tx.calls.iter().enumerate() {
+            assert_eq!(tx.calls_left(done), h2(call.hash(), tx.calls_left(done + 1)));
+        }
+        assert_eq!(tx.calls_left(3), Fr::zero());
+        let numbers = [7, 10, 99, 3].map(fr);
+        let [nonce, fee, expiry, n] = numbers;
+        let fields = [tx.account, nonce, fee, expiry, n, tx.calls_left(0)];
+        assert_eq!(tx.hash(), tagged(Tag::Tx, &fields));
+    }
+
+    #[test]
+    fn another_secret_or_domain_is_refused() {
+        let mut wrong = input(1);
+        wrong.secret += fr(1);
+        refused(&wrong, "WIT-003");
+        let mut wrong = input(1);
+        wrong.domain = fr(1);
+        refused(&wrong, "WIT-003");
+    }
+
+    #[test]
+    fn a_call_in_anothers_name_is_refused() {
+        let mut wrong = input(2);
+        wrong.tx.calls[1].caller = fr(5);
+        refused(&wrong, "WIT-002");
+    }
+
+    #[test]
+    fn more_calls_than_the_circuit_has_places_are_refused() {
+        let input = input(4);
+        assert_eq!(input.check().unwrap_err().code(), "WIT-001");
+        assert_ne!(prove(&input).1.start, input.tx.hash());
+    }
+}

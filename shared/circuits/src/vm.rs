@@ -17,7 +17,7 @@ pub mod asm;
 pub mod circuit;
 pub mod interpret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use interpret::{Execution, run};
 
@@ -138,8 +138,12 @@ impl Program {
         }
         let mut padded = [Instruction::HALT; INSTRUCTIONS];
         padded[..instructions.len()].copy_from_slice(instructions);
-        let words = padded.map(|instruction| instruction.word());
-        Ok(Self { instructions: padded, hash: tagged(Tag::Program, &words) })
+        Ok(Self::of(padded))
+    }
+
+    fn of(instructions: [Instruction; INSTRUCTIONS]) -> Self {
+        let words = instructions.map(|instruction| instruction.word());
+        Self { instructions, hash: tagged(Tag::Program, &words) }
     }
 
     /// P(4; 32 instructions): the program's address.
@@ -152,6 +156,13 @@ impl Program {
     #[must_use]
     pub const fn instructions(&self) -> &[Instruction; INSTRUCTIONS] {
         &self.instructions
+    }
+}
+
+impl Default for Program {
+    /// The program that halts.
+    fn default() -> Self {
+        Self::of([Instruction::HALT; INSTRUCTIONS])
     }
 }
 
@@ -246,14 +257,12 @@ pub struct VmInput {
 
 impl VmInput {
     /// A witness of the right shape, for key generation: the empty program.
-    ///
-    /// # Errors
-    /// None in fact: the empty program is one.
-    pub fn placeholder() -> Result<Self, ProgramError> {
-        let program = Program::new(&[])?;
-        let call =
-            Call { caller: Fr::zero(), program: program.hash(), args: [Fr::zero(); tx::ARGS] };
-        Ok(Self { program, call, slots: Vec::new(), payee: [0; 20] })
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let program = Program::default();
+        let args = [Fr::zero(); tx::ARGS];
+        let call = Call { caller: Fr::zero(), program: program.hash(), args };
+        Self { program, call, slots: Vec::new(), payee: [0; 20] }
     }
 
     /// The value of a slot before the call, 0 where the witness does not say.

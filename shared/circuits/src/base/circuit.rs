@@ -78,7 +78,7 @@ pub fn constrain(
     input: &BaseInput,
 ) -> [AssignedValue<Fr>; 7] {
     let payee = chips.payee(ctx, input.payee);
-    let earner = (child, input.child.credit.as_ref());
+    let earner = (child, circuit::free(input.child.credit.as_ref()));
     let credit = circuit::constrain(ctx, chips, (Kind::Base, payee), [Some(earner), None]);
     let [start, end, fee] = transition(ctx, chips, child, &Free::of(input));
     let txs = chips.tagged(ctx, Tag::Txs, &[child.start()]);

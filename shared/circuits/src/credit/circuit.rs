@@ -69,8 +69,16 @@ impl ChildCells {
     }
 }
 
-/// A child with the record the witness gives for it.
-pub(crate) type Earner<'a> = (&'a ChildCells, Option<&'a Record>);
+/// A child with the record the witness gives for it: kind, own, total, payee, left, right.
+pub(crate) type Earner<'a> = (&'a ChildCells, [Fr; 6]);
+
+/// The free cells of a child's record, zeros for none.
+pub(crate) fn free(record: Option<&Record>) -> [Fr; 6] {
+    record.map_or([Fr::zero(); 6], |record| {
+        let [own, total] = [record.own, record.total].map(Fr::from);
+        [Fr::from(u64::from(record.kind)), own, total, record.payee, record.left, record.right]
+    })
+}
 
 /// The own record's value and total units.
 pub(crate) struct CreditCells {
@@ -139,22 +147,12 @@ fn open(
     (child, record): Earner<'_>,
     payee: AssignedValue<Fr>,
 ) -> Opened {
-    const NONE: Record = Record {
-        kind: 0,
-        own: 0,
-        total: 0,
-        payee: Fr::zero(),
-        left: Fr::zero(),
-        right: Fr::zero(),
-    };
-    let record = record.unwrap_or(&NONE);
     let gate = chips.gate();
-    let kind = chips.load(ctx, Fr::from(u64::from(record.kind)), KIND_BITS);
-    let own = chips.load(ctx, Fr::from(record.own), UNIT_BITS);
-    let total = chips.load(ctx, Fr::from(record.total), UNIT_BITS);
-    let earner = ctx.load_witness(record.payee);
-    let below = [record.left, record.right].map(|word| ctx.load_witness(word));
-    let value = value(ctx, chips, [kind, own, total, earner], below);
+    let [kind, own, total, earner, left, right] = record;
+    let kind = chips.load(ctx, kind, KIND_BITS);
+    let [own, total] = [own, total].map(|units| chips.load(ctx, units, UNIT_BITS));
+    let [earner, left, right] = [earner, left, right].map(|word| ctx.load_witness(word));
+    let value = value(ctx, chips, [kind, own, total, earner], [left, right]);
     let uniform =
         gate.is_equal(ctx, kind, QuantumCell::Constant(Fr::from(u64::from(Credit::UNIFORM))));
     let same = gate.is_equal(ctx, earner, payee);

@@ -8,6 +8,8 @@
 //! Cells at k = 16 (4 × 65,536): 65 permutations 0.146M, of which the program's hash 32; 64 steps
 //! about 0.1M.
 
+use std::array::from_fn;
+
 use halo2_base::gates::GateInstructions;
 use halo2_base::{AssignedValue, Context};
 use protocol::Kind;
@@ -16,9 +18,41 @@ use super::interpret::trace;
 use super::{ENTRIES, HASHES, INSTRUCTIONS, Program, REGISTERS, STEPS, VmInput};
 use crate::credit::circuit;
 use crate::poseidon::{Chips, Fr, Tag};
-use crate::tx::ARGS;
+use crate::tx::{ARGS, Call};
 
 mod step;
+#[cfg(test)]
+mod tests;
+
+/// The free cells of `vm`, as its builder is given them: no rule is checked here.
+pub(crate) struct Free<'a> {
+    /// What each step is decoded from.
+    pub(crate) program: &'a Program,
+    /// The words that are hashed and fetched.
+    pub(crate) words: [Fr; INSTRUCTIONS],
+    /// Value before the call, by entry.
+    pub(crate) olds: [Fr; ENTRIES],
+    /// Inputs of the hash steps.
+    pub(crate) hashes: [[Fr; 2]; HASHES],
+    /// The call.
+    pub(crate) call: Call,
+}
+
+impl<'a> Free<'a> {
+    /// The cells of a witness.
+    pub(crate) fn of(input: &'a VmInput) -> Self {
+        let mut read = |slot| input.value(slot);
+        let trace = trace(&input.program, input.call.caller, &input.call.args, &mut read);
+        let log = &trace.execution.log;
+        Self {
+            program: &input.program,
+            words: input.program.instructions().map(|instruction| instruction.word()),
+            olds: from_fn(|i| log.get(i).map_or(Fr::zero(), |access| access.old)),
+            hashes: from_fn(|i| trace.hashes.get(i).copied().unwrap_or_default()),
+            call: input.call,
+        }
+    }
+}
 
 /// A storage entry between two steps.
 #[derive(Clone, Copy)]
@@ -65,38 +99,41 @@ pub fn constrain(
     chips: &Chips<'_>,
     input: &VmInput,
 ) -> [AssignedValue<Fr>; 7] {
-    let fixed = Fixed::load(ctx, chips, input);
-    let program = chips.tagged(ctx, Tag::Program, &fixed.words);
-    let caller = ctx.load_witness(input.call.caller);
-    let args = input.call.args.map(|arg| ctx.load_witness(arg));
-    let [a, b, c, d] = args;
-    let call = chips.tagged(ctx, Tag::Call, &[caller, program, a, b, c, d]);
-    let mut state = State::start(ctx, caller, args);
-    for _ in 0..STEPS {
-        state = fixed.step(ctx, &state);
-    }
-    let log = fixed.log(ctx, &state, program);
+    let [call, log] = run(ctx, chips, &Free::of(input));
     let payee = chips.payee(ctx, input.payee);
     let credit = circuit::constrain(ctx, chips, (Kind::Vm, payee), [None, None]);
     let zero = ctx.load_zero();
     [call, log, zero, zero, credit.value, payee, zero]
 }
 
+/// The hash of the call and of its log.
+pub(crate) fn run(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    free: &Free<'_>,
+) -> [AssignedValue<Fr>; 2] {
+    let fixed = Fixed::load(ctx, chips, free);
+    let program = chips.tagged(ctx, Tag::Program, &fixed.words);
+    let caller = ctx.load_witness(free.call.caller);
+    let args = free.call.args.map(|arg| ctx.load_witness(arg));
+    let [a, b, c, d] = args;
+    let call = chips.tagged(ctx, Tag::Call, &[caller, program, a, b, c, d]);
+    let mut state = State::start(ctx, caller, args);
+    for _ in 0..STEPS {
+        state = fixed.step(ctx, &state);
+    }
+    [call, fixed.log(ctx, &state, program)]
+}
+
 impl<'a> Fixed<'a> {
-    fn load(ctx: &mut Context<Fr>, chips: &'a Chips<'a>, input: &'a VmInput) -> Self {
-        let trace = trace(&input.program, input.call.caller, &input.call.args, &mut |slot| {
-            input.value(slot)
-        });
-        let old = |i: usize| trace.execution.log.get(i).map_or(Fr::zero(), |access| access.old);
-        let inputs = |i: usize| trace.hashes.get(i).copied().unwrap_or_default();
-        let words = input.program.instructions().map(|instruction| instruction.word());
+    fn load(ctx: &mut Context<Fr>, chips: &'a Chips<'a>, free: &Free<'a>) -> Self {
         Self {
             chips,
-            program: &input.program,
-            words: words.map(|word| ctx.load_witness(word)),
-            olds: std::array::from_fn(|i| ctx.load_witness(old(i))),
-            hashes: std::array::from_fn(|i| {
-                let inputs = inputs(i).map(|word| ctx.load_witness(word));
+            program: free.program,
+            words: free.words.map(|word| ctx.load_witness(word)),
+            olds: free.olds.map(|word| ctx.load_witness(word)),
+            hashes: free.hashes.map(|inputs| {
+                let inputs = inputs.map(|word| ctx.load_witness(word));
                 HashCells { inputs, output: chips.h2(ctx, inputs[0], inputs[1]) }
             }),
         }

@@ -7,13 +7,13 @@ use super::*;
 use crate::poseidon::h2;
 use crate::state::storage_key;
 
-pub(super) const PROGRAMS: [&str; 3] = [
+pub(crate) const PROGRAMS: [&str; 3] = [
     include_str!("../../../../assets/programs/counter.asm"),
     include_str!("../../../../assets/programs/transfer.asm"),
     include_str!("../../../../assets/programs/swap.asm"),
 ];
 
-pub(super) fn fr(x: u64) -> Fr {
+pub(crate) fn fr(x: u64) -> Fr {
     Fr::from(x)
 }
 
@@ -136,26 +136,4 @@ fn the_hash_of_a_program_is_its_words_padded_with_halt() {
     words[1] = fr(8 | 2 << 16);
     words[2] = fr(12 | 1 << 4 | 2 << 7 | 3 << 10);
     assert_eq!(program.hash(), tagged(Tag::Program, &words));
-}
-
-#[test]
-fn zz() {
-    use crate::poseidon::Chips;
-    use crate::poseidon::mock::build;
-    let program = assemble(PROGRAMS[2]).unwrap();
-    let call =
-        Call { caller: fr(77), program: program.hash(), args: [fr(0), fr(10), fr(5), fr(0)] };
-    let slots = vec![
-        (fr(0), fr(1000)),
-        (fr(1), fr(2000)),
-        (h2(fr(77), fr(0)), fr(400)),
-        (h2(fr(77), fr(1)), fr(0)),
-    ];
-    let input = VmInput { program, call, slots, payee: [3; 20] };
-    let (mut built, words) = build(15, |ctx, range| {
-        circuit::constrain(ctx, &Chips::new(range), &input).map(|c| *c.value())
-    });
-    println!("{:?}", built.shape());
-    assert!(built.satisfied());
-    assert_eq!(Words::from_array(words), input.check().unwrap());
 }
