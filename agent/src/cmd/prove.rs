@@ -9,7 +9,6 @@ use circuits::setup::{
 };
 
 use crate::{
-    l1::anvil::DEVNET_CHAIN,
     prover::{
         ProverError, Step,
         child::{self, Report, Spent},
@@ -43,7 +42,7 @@ pub(crate) fn run() -> u8 {
 fn make(request: &Request, report: Report<'_>) -> Result<Vec<u8>, ProverError> {
     let missing = |error: &dyn std::fmt::Display| ProverError::InputMissing(error.to_string());
     let folder: KeyFolder =
-        key_folder(&request.cache, DEVNET_CHAIN).map_err(|error| missing(&error))?;
+        key_folder(&request.cache, request.chain_id).map_err(|error| missing(&error))?;
     let work = Work::decode(&request.work).map_err(|error| missing(&error))?;
     if Some(work.kind()) != request.kind() {
         return Err(missing(&"the task is of another kind than the request says"));

@@ -70,6 +70,7 @@ async fn build(
     let prover = &config.prover;
     let pool = pool::Config::own_binary(
         config.folders.cache.clone(),
+        config.l1.chain_id,
         prover.threads,
         prover.proofs_at_once,
     );

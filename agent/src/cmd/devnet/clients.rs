@@ -58,7 +58,12 @@ impl Clients {
         let traffic = Traffic::new(&preset.genesis, domain, &programs)?;
         let devnet = &preset.devnet;
         let (threads, at_once) = (devnet.threads, devnet.proofs_at_once);
-        let config = pool::Config::own_binary(cache.to_owned(), threads, at_once)?;
+        let config = pool::Config::own_binary(
+            cache.to_owned(),
+            chain.contracts().chain_id,
+            threads,
+            at_once,
+        )?;
         let (pool, proofs) = Pool::new(config)?;
         let work = Working {
             traffic,
