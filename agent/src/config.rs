@@ -232,6 +232,11 @@ pub(crate) struct ContractsPreset {
     /// Bond of one lane.
     #[serde(with = "decimal")]
     pub(crate) bond_per_lane: u128,
+    /// Bond of a sequencer.
+    #[serde(with = "decimal")]
+    pub(crate) sequencer_bond: u128,
+    /// L1 blocks between leaving and withdrawing a bond.
+    pub(crate) unlock_blocks: u64,
 }
 
 /// The devnet's size.

@@ -44,7 +44,6 @@ impl Coded {
         Self { exit, ..self }
     }
     /// The stable code.
-    #[cfg(test)]
     pub(crate) const fn code(&self) -> &'static str {
         self.code
     }

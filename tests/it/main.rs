@@ -1,6 +1,10 @@
 //! One integration binary: linking once keeps CI short.
 
+#[cfg(test)]
 mod layering;
+#[cfg(test)]
 mod parameters;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
 mod wire;

@@ -120,6 +120,15 @@ impl Pool {
     }
 }
 
+/// An accepted root proof.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Settlement {
+    /// Gas of the whole transaction.
+    pub(crate) gas: u64,
+    /// Unix seconds of its block.
+    pub(crate) time_s: u64,
+}
+
 /// A connection to L1; clones share it.
 #[derive(Clone)]
 pub(crate) struct L1 {
@@ -326,6 +335,58 @@ impl L1 {
     pub(crate) async fn is_operator(&self, operator: Address) -> Result<bool, L1Error> {
         let taken = self.registry().operatorTaken(evm(operator)).call().await;
         taken.map_err(|e| L1Error::rpc("an operator", e))
+    }
+
+    /// The registry index of the prover whose messages `operator` signs, if there is one. Asks for
+    /// every prover in turn: for the start of a process, not for a loop.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers.
+    pub(crate) async fn find_prover(&self, operator: Address) -> Result<Option<ProverId>, L1Error> {
+        if !self.is_operator(operator).await? {
+            return Ok(None);
+        }
+        let failed = |e| L1Error::rpc("the provers", e);
+        let count = self.registry().proverCount().call().await.map_err(failed)?;
+        for id in 0..count {
+            let prover = self.registry().proverAt(id).call().await.map_err(failed)?;
+            if prover.operator == evm(operator) {
+                return Ok(Some(ProverId(id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The registry index of the sequencer that `owner` registered.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers, or `owner` registered none.
+    pub(crate) async fn find_sequencer(&self, owner: Address) -> Result<SequencerId, L1Error> {
+        let found = self.registry().sequencerOf(evm(owner)).call().await;
+        found.map(SequencerId).map_err(|e| L1Error::rpc("a sequencer", e))
+    }
+
+    /// Where and at what price L1 accepted the root proof of `slot`.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers, or the slot is not settled.
+    pub(crate) async fn settlement(&self, slot: Slot) -> Result<Settlement, L1Error> {
+        let failed = |e: String| L1Error::rpc("a settlement", e);
+        let filter = alloy::rpc::types::Filter::new()
+            .address(evm(self.contracts.slots))
+            .event_signature(<Slots::Settled as alloy::sol_types::SolEvent>::SIGNATURE_HASH)
+            .topic1(U256::from(slot.0))
+            .from_block(self.contracts.from_block);
+        let logs = self.provider.get_logs(&filter).await.map_err(|e| failed(e.to_string()))?;
+        let log = logs.last().ok_or_else(|| failed(format!("slot {slot} is not settled")))?;
+        let hash = log.transaction_hash.unwrap_or_default();
+        let receipt = self.provider.get_transaction_receipt(hash).await;
+        let receipt = receipt.map_err(|e| failed(e.to_string()))?;
+        let receipt = receipt.ok_or_else(|| failed("it has no receipt".into()))?;
+        let number = BlockNumberOrTag::Number(log.block_number.unwrap_or_default());
+        let block = self.block(number).await?;
+        let block = block.ok_or_else(|| failed("its block is gone".into()))?;
+        Ok(Settlement { gas: receipt.gas_used, time_s: block.header.timestamp })
     }
 
     /// Wei of `account`.

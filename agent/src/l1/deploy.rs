@@ -57,6 +57,32 @@ pub(crate) struct Plan {
     pub(crate) reward_fund: u128,
 }
 
+/// The root verifier as it was generated, compiled and committed.
+const ROOT_VERIFIER: &str = include_str!("../../../assets/abi/RootVerifier.json");
+/// Contracts deployed before `Slots`: token, hash, verifier, registry, rewards.
+const BEFORE_SLOTS: u64 = 5;
+
+/// Creation code of the committed root verifier, if it is the one of circuit set `set`.
+///
+/// # Errors
+/// `L1-014` if the committed verifier is of another set.
+pub(crate) fn root_verifier(set: Word) -> Result<Vec<u8>, L1Error> {
+    let committed: serde_json::Value = serde_json::from_str(ROOT_VERIFIER).unwrap_or_default();
+    let text = |name: &str| committed[name].as_str().unwrap_or_default().to_owned();
+    let (found, expected) = (text("circuit_set"), format!("0x{}", hex::encode(set)));
+    if found != expected {
+        return Err(L1Error::OtherVerifier { found, expected });
+    }
+    hex::decode(text("bytecode").trim_start_matches("0x"))
+        .map_err(|e| L1Error::Deploy { contract: "the root verifier", why: e.to_string() })
+}
+
+/// Where `Slots` will stand when `deployer`, who sent nothing before, deploys: what the first
+/// state root depends on.
+pub(crate) fn slots_address(deployer: Address) -> Address {
+    Address(evm(deployer).create(BEFORE_SLOTS).into_array())
+}
+
 /// Supply of the devnet's token: a billion.
 const SUPPLY: u128 = 1_000_000_000 * 10_u128.pow(18);
 
@@ -103,6 +129,29 @@ struct Base {
     poseidon: EvmAddress,
     verifier: EvmAddress,
     registry: EvmAddress,
+}
+
+/// Gas of one transaction that does nothing but verify a root proof: `verifier` is the contract's
+/// creation code and the calldata of the proof.
+///
+/// # Errors
+/// `L1-010` if the contract cannot be created or refuses the proof.
+pub(crate) async fn verification_gas(
+    url: &str,
+    secret: &[u8; 32],
+    verifier: (Vec<u8>, Vec<u8>),
+) -> Result<u64, L1Error> {
+    let failed = |why: String| L1Error::Deploy { contract: "the root verifier", why };
+    let deployer = Deployer::connect(url, secret).await?;
+    let address = deployer.create("the root verifier", verifier.0.into()).await?;
+    let request = TransactionRequest::default().with_to(address).with_input(verifier.1);
+    let sent = deployer.provider.send_transaction(request).await;
+    let receipt = sent.map_err(|e| failed(e.to_string()))?.get_receipt().await;
+    let receipt = receipt.map_err(|e| failed(e.to_string()))?;
+    if !receipt.status() {
+        return Err(failed("it refuses the proof".into()));
+    }
+    Ok(receipt.gas_used)
 }
 
 struct Deployer {

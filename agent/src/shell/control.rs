@@ -286,9 +286,9 @@ mod tests {
     async fn a_request_that_changes_something_reaches_the_loop() {
         let mut rig = rig();
         let mut client = Client::connect(&rig.path).await.unwrap();
-        client.send(&Request::Claim { slot: Some(7) }).await.unwrap();
+        client.send(&Request::Claim { slot: Some(7), payee: None }).await.unwrap();
         let (request, reply) = rig.asked.recv().await.unwrap();
-        assert_eq!(request, Request::Claim { slot: Some(7) });
+        assert_eq!(request, Request::Claim { slot: Some(7), payee: None });
         reply.send(Reply::Accepted { text: "claimed 1".into() }).unwrap();
         let answer = client.next().await.unwrap();
         assert_eq!(answer, Some(Reply::Accepted { text: "claimed 1".into() }));

@@ -14,6 +14,14 @@ use crate::tx::words::{Child, payee_word};
 use crate::tx::{MAX_CALLS, Tx, WitnessError, Words};
 use crate::vm::{Access, ENTRIES, log_hash};
 
+pub mod circuit;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod world;
+
+pub use circuit::constrain;
+
 /// The witness of a `base` proof.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BaseInput {
@@ -44,6 +52,14 @@ pub fn txs_of(tx_hash: Fr) -> Fr {
 }
 
 impl BaseInput {
+    /// A witness of the right shape, for key generation.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let tx = Tx { account: Fr::zero(), nonce: 0, fee: 0, expiry: 0, calls: Vec::new() };
+        let (child, witness) = (Child::placeholder(), TxWitness::default());
+        Self { child, tx, logs: Vec::new(), start: Fr::zero(), witness, payee: [0; 20] }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors

@@ -14,6 +14,12 @@ use crate::poseidon::{Fr, Tag, from_u128, from_word, h2, tagged, to_word};
 use crate::tx::WitnessError;
 use crate::tx::words::{Child, payee_word};
 
+pub mod circuit;
+#[cfg(test)]
+mod tests;
+
+pub use circuit::{ChildCells, Made};
+
 /// Units of one proof by kind number: CPU-seconds, measured once. Constants of the circuit set.
 pub const UNITS: [u64; 6] = [0, 10, 173, 175, 173, 209];
 

@@ -19,8 +19,11 @@ use halo2_base::{AssignedValue, Context, QuantumCell};
 pub use halo2_base::halo2_proofs::halo2curves::bn256::Fr;
 use protocol::domain::Word;
 
+pub mod chips;
 #[cfg(test)]
 pub(crate) mod mock;
+
+pub use chips::Chips;
 
 /// Words of the state.
 const WIDTH: usize = 3;

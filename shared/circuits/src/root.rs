@@ -3,11 +3,12 @@
 //! Over one `merge` or `base`. Besides what every proof says it opens its own credit record, so
 //! that L1 pays by units without knowing Poseidon, and names the circuit set it belongs to.
 
+use halo2_base::{AssignedValue, Context};
 use protocol::{Address, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::credit::Record;
-use crate::poseidon::Fr;
+use crate::credit::{ChildCells, Record, circuit};
+use crate::poseidon::{Chips, Fr};
 use crate::tx::WitnessError;
 use crate::tx::words::{Child, payee_word};
 
@@ -55,6 +56,12 @@ impl RootWords {
 }
 
 impl RootInput {
+    /// A witness of the right shape, for key generation; the set is part of the key.
+    #[must_use]
+    pub fn placeholder(set: Fr) -> Self {
+        Self { child: Child::placeholder(), set, payee: [0; 20] }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -74,5 +81,69 @@ impl RootInput {
             fees: child.aux,
             set: self.set,
         })
+    }
+}
+
+/// The circuit `root`: its nine words behind the accumulator.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    child: &ChildCells,
+    input: &RootInput,
+) -> [AssignedValue<Fr>; 9] {
+    let payee = chips.payee(ctx, input.payee);
+    let earner = (child, circuit::free(input.child.credit.as_ref()));
+    let credit = circuit::constrain(ctx, chips, (Kind::Root, payee), [Some(earner), None]);
+    let set = ctx.load_constant(input.set);
+    let [start, end, txs, count] = [child.start(), child.end(), child.txs(), child.count()];
+    [start, end, txs, count, credit.value, payee, credit.total, child.aux(), set]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::world::{World, fr, load_made, payee, values};
+    use crate::poseidon::mock::{Built, build};
+
+    fn prove(input: &RootInput) -> (Built, [Fr; 9]) {
+        build(19, |ctx, range| {
+            let child = load_made(ctx, &input.child);
+            values(constrain(ctx, &Chips::new(range), &child, input))
+        })
+    }
+
+    fn root(by: u8) -> RootInput {
+        let mut world = World::new();
+        let tx = world.tx(vec![world.call(&world.counter, [5, 0, 0, 0])]);
+        RootInput { child: world.prove(&tx, &[1]).child, set: fr(77), payee: payee(by) }
+    }
+
+    #[test]
+    fn root_says_what_the_native_check_says() {
+        let expected = prove(&RootInput::placeholder(fr(77))).0.shape();
+        for by in [1, 2] {
+            let input = root(by);
+            let (mut built, words) = prove(&input);
+            assert!(built.satisfied());
+            assert_eq!(built.shape(), expected);
+            let native = input.check().unwrap();
+            assert_eq!(words, native.to_array());
+            assert_eq!(native.units, fr(10 + 173 + 175 + 209));
+            assert_eq!((native.count, native.fees, native.set), (fr(1), fr(10), fr(77)));
+        }
+    }
+
+    #[test]
+    fn another_circuit_set_is_another_key() {
+        let shape = |set: Fr| prove(&RootInput { set, ..root(1) }).0.shape();
+        assert_ne!(shape(fr(77)), shape(fr(78)));
+    }
+
+    #[test]
+    fn a_record_that_does_not_open_is_refused() {
+        let mut input = root(2);
+        input.child.words.credit += fr(1);
+        assert_eq!(input.check().unwrap_err().code(), "WIT-008");
+        assert!(!prove(&input).0.satisfied());
     }
 }

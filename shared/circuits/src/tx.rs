@@ -4,9 +4,11 @@
 //! expiry and the ordered calls in one hash. There is no signature scheme: the proof is the
 //! signature. It has no child and no payee.
 
+use halo2_base::gates::GateInstructions;
+use halo2_base::{AssignedValue, Context};
 use serde::{Deserialize, Serialize};
 
-use crate::poseidon::{Fr, Tag, h2, tagged};
+use crate::poseidon::{Chips, Fr, Tag, h2, tagged};
 
 pub mod words;
 
@@ -29,6 +31,9 @@ pub struct Call {
 }
 
 impl Call {
+    /// What stands in the circuit where there is no call.
+    const NONE: Self = Self { caller: Fr::zero(), program: Fr::zero(), args: [Fr::zero(); ARGS] };
+
     /// P(3; caller, program, args).
     #[must_use]
     pub fn hash(&self) -> Fr {
@@ -107,6 +112,15 @@ pub struct TxInput {
 }
 
 impl TxInput {
+    /// A witness of the right shape, for key generation.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let (secret, domain) = (Fr::zero(), Fr::zero());
+        let account = account(secret, domain);
+        let tx = Tx { account, nonce: 0, fee: 0, expiry: 0, calls: Vec::new() };
+        Self { secret, domain, tx }
+    }
+
     /// The words the proof will have.
     ///
     /// # Errors
@@ -117,5 +131,135 @@ impl TxInput {
             return Err(WitnessError::Secret);
         }
         Ok(self.tx.words())
+    }
+}
+
+/// The circuit `tx`: words 1 to 7.
+pub fn constrain(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    input: &TxInput,
+) -> [AssignedValue<Fr>; 7] {
+    let tx = &input.tx;
+    let secret = [input.secret, input.domain].map(|word| ctx.load_witness(word));
+    let account = chips.tagged(ctx, Tag::Account, &secret);
+    let left = calls_left(ctx, chips, account, &tx.calls);
+    let named = ctx.load_witness(tx.account);
+    ctx.constrain_equal(&account, &named);
+    let [nonce, fee, expiry] =
+        [tx.nonce, tx.fee, tx.expiry].map(|number| chips.load(ctx, Fr::from(number), 64));
+    let hash = chips.tagged(ctx, Tag::Tx, &[account, nonce, fee, expiry, left.count, left.hash]);
+    let zero = ctx.load_zero();
+    [hash, left.hash, zero, zero, zero, zero, zero]
+}
+
+struct CallsLeft {
+    count: AssignedValue<Fr>,
+    hash: AssignedValue<Fr>,
+}
+
+/// D₀ of up to [`MAX_CALLS`] calls by `account`, and how many there are.
+fn calls_left(
+    ctx: &mut Context<Fr>,
+    chips: &Chips<'_>,
+    account: AssignedValue<Fr>,
+    calls: &[Call],
+) -> CallsLeft {
+    let gate = chips.gate();
+    let mut hash = ctx.load_zero();
+    let mut after = ctx.load_zero();
+    let mut count = ctx.load_zero();
+    for index in (0..MAX_CALLS).rev() {
+        let call = calls.get(index).copied().unwrap_or(Call::NONE);
+        let used = chips.bit(ctx, index < calls.len());
+        // No call after one that is not there.
+        let gap = gate.mul_not(ctx, used, after);
+        chips.zero(ctx, &gap);
+        let caller = ctx.load_witness(call.caller);
+        let foreign = gate.sub(ctx, caller, account);
+        chips.zero_if(ctx, used, foreign);
+        let program = ctx.load_witness(call.program);
+        let args = call.args.map(|arg| ctx.load_witness(arg));
+        let [a, b, c, d] = args;
+        let call = chips.tagged(ctx, Tag::Call, &[caller, program, a, b, c, d]);
+        let with = chips.h2(ctx, call, hash);
+        hash = gate.mul(ctx, used, with);
+        count = gate.add(ctx, count, used);
+        after = used;
+    }
+    CallsLeft { count, hash }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::world::{World, fr, words};
+    use crate::poseidon::mock::{Built, build};
+
+    fn prove(input: &TxInput) -> (Built, Words) {
+        build(14, |ctx, range| words(constrain(ctx, &Chips::new(range), input)))
+    }
+
+    fn input(calls: usize) -> TxInput {
+        let world = World::new();
+        let call = |i| world.call(&world.counter, [i, 0, 0, 0]);
+        let tx = world.tx((0..calls as u64).map(call).collect());
+        TxInput { secret: world.secret, domain: fr(31_337), tx }
+    }
+
+    fn refused(input: &TxInput, code: &str) {
+        assert_eq!(input.check().unwrap_err().code(), code);
+        assert!(!prove(input).0.satisfied());
+    }
+
+    #[test]
+    fn tx_says_what_the_native_check_says_for_every_number_of_calls() {
+        let expected = prove(&TxInput::placeholder()).0.shape();
+        assert!(expected.cells < 4 * (32_768 - 16), "{} cells", expected.cells);
+        for calls in 0..=MAX_CALLS {
+            let input = input(calls);
+            let (mut built, words) = prove(&input);
+            assert!(built.satisfied());
+            assert_eq!(built.shape(), expected);
+            assert_eq!(words, input.check().unwrap());
+        }
+        assert!(prove(&input(2)).0.satisfied_by_mock_prover());
+    }
+
+    #[test]
+    fn the_calls_left_shrink_call_by_call_to_zero() {
+        let tx = input(3).tx;
+        for (done, call) in tx.calls.iter().enumerate() {
+            assert_eq!(tx.calls_left(done), h2(call.hash(), tx.calls_left(done + 1)));
+        }
+        assert_eq!(tx.calls_left(3), Fr::zero());
+        let numbers = [7, 10, 99, 3].map(fr);
+        let [nonce, fee, expiry, n] = numbers;
+        let fields = [tx.account, nonce, fee, expiry, n, tx.calls_left(0)];
+        assert_eq!(tx.hash(), tagged(Tag::Tx, &fields));
+    }
+
+    #[test]
+    fn another_secret_or_domain_is_refused() {
+        let mut wrong = input(1);
+        wrong.secret += fr(1);
+        refused(&wrong, "WIT-003");
+        let mut wrong = input(1);
+        wrong.domain = fr(1);
+        refused(&wrong, "WIT-003");
+    }
+
+    #[test]
+    fn a_call_in_anothers_name_is_refused() {
+        let mut wrong = input(2);
+        wrong.tx.calls[1].caller = fr(5);
+        refused(&wrong, "WIT-002");
+    }
+
+    #[test]
+    fn more_calls_than_the_circuit_has_places_are_refused() {
+        let input = input(4);
+        assert_eq!(input.check().unwrap_err().code(), "WIT-001");
+        assert_ne!(prove(&input).1.start, input.tx.hash());
     }
 }

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::credit::Record;
 use crate::poseidon::{Fr, Tag, from_u128, tagged, to_word};
 use crate::tx::words::payee_word;
-use crate::tx::{Call, WitnessError, Words};
+use crate::tx::{self, Call, WitnessError, Words};
 
 pub mod asm;
+pub mod circuit;
 pub mod interpret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use interpret::{Execution, run};
 
@@ -137,8 +138,12 @@ impl Program {
         }
         let mut padded = [Instruction::HALT; INSTRUCTIONS];
         padded[..instructions.len()].copy_from_slice(instructions);
-        let words = padded.map(|instruction| instruction.word());
-        Ok(Self { instructions: padded, hash: tagged(Tag::Program, &words) })
+        Ok(Self::of(padded))
+    }
+
+    fn of(instructions: [Instruction; INSTRUCTIONS]) -> Self {
+        let words = instructions.map(|instruction| instruction.word());
+        Self { instructions, hash: tagged(Tag::Program, &words) }
     }
 
     /// P(4; 32 instructions): the program's address.
@@ -151,6 +156,13 @@ impl Program {
     #[must_use]
     pub const fn instructions(&self) -> &[Instruction; INSTRUCTIONS] {
         &self.instructions
+    }
+}
+
+impl Default for Program {
+    /// The program that halts.
+    fn default() -> Self {
+        Self::of([Instruction::HALT; INSTRUCTIONS])
     }
 }
 
@@ -244,22 +256,19 @@ pub struct VmInput {
 }
 
 impl VmInput {
-    /// Runs the call. Slots the witness does not give read as 0 and are named in the error of
-    /// [`Self::check`].
-    fn run(&self) -> (Execution, Option<Fr>) {
-        let mut missing = None;
-        let mut read = |slot: Fr| {
-            let known = self.slots.iter().find(|(known, _)| *known == slot);
-            known.map_or_else(
-                || {
-                    missing.get_or_insert(slot);
-                    Fr::zero()
-                },
-                |(_, value)| *value,
-            )
-        };
-        let execution = run(&self.program, self.call.caller, &self.call.args, &mut read);
-        (execution, missing)
+    /// A witness of the right shape, for key generation: the empty program.
+    #[must_use]
+    pub fn placeholder() -> Self {
+        let program = Program::default();
+        let args = [Fr::zero(); tx::ARGS];
+        let call = Call { caller: Fr::zero(), program: program.hash(), args };
+        Self { program, call, slots: Vec::new(), payee: [0; 20] }
+    }
+
+    /// The value of a slot before the call, 0 where the witness does not say.
+    pub(crate) fn value(&self, slot: Fr) -> Fr {
+        let known = self.slots.iter().find(|(known, _)| *known == slot);
+        known.map_or(Fr::zero(), |(_, value)| *value)
     }
 
     /// The words the proof will have.
@@ -272,9 +281,11 @@ impl VmInput {
             let [found, named] = [self.program.hash(), self.call.program].map(to_word);
             return Err(WitnessError::Program { found, named });
         }
-        let (execution, missing) = self.run();
-        if let Some(slot) = missing {
-            return Err(WitnessError::SlotMissing { slot: to_word(slot) });
+        let mut read = |slot: Fr| self.value(slot);
+        let execution = run(&self.program, self.call.caller, &self.call.args, &mut read);
+        let given = |slot: &Fr| self.slots.iter().any(|(known, _)| known == slot);
+        if let Some(slot) = execution.slots.iter().find(|slot| !given(slot)) {
+            return Err(WitnessError::SlotMissing { slot: to_word(*slot) });
         }
         let payee = payee_word(protocol::Address(self.payee));
         let record = Record::over(Kind::Vm, payee, [None, None])?;

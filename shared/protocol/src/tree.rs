@@ -71,18 +71,21 @@ impl Tree {
     }
 
     /// Pairs from the left; an odd last one passes up unchanged. Returns the top.
-    fn add_merges(&mut self, mut level: Vec<usize>) -> usize {
-        let mut number = 0;
-        while 1 < level.len() {
-            number += 1;
-            let mut next = Vec::with_capacity(level.len().div_ceil(2));
-            for (index, pair) in (0u32..).zip(level.chunks(2)) {
-                let node = Node { kind: Kind::Merge, level: number, index, call: 0 };
-                next.push(if pair.len() == 2 { self.add(node, pair.to_vec()) } else { pair[0] });
-            }
-            level = next;
+    fn add_merges(&mut self, mut standing: Vec<usize>) -> usize {
+        let mut level = 0;
+        while 1 < standing.len() {
+            level += 1;
+            let pairs = (0u32..).zip(standing.chunks(2));
+            standing = pairs.map(|(index, pair)| self.add_pair(level, index, pair)).collect();
         }
-        level[0]
+        standing[0]
+    }
+
+    fn add_pair(&mut self, level: u8, index: u32, pair: &[usize]) -> usize {
+        match *pair {
+            [alone] => alone,
+            _ => self.add(Node { kind: Kind::Merge, level, index, call: 0 }, pair.to_vec()),
+        }
     }
 
     /// All nodes in tree order; the root is last.

@@ -35,6 +35,9 @@ pub enum Request {
     Claim {
         /// The slot, or all settled slots if none.
         slot: Option<u64>,
+        /// Whom to pay, 0x-hex; the agent's own payee if none.
+        #[serde(default)]
+        payee: Option<String>,
     },
 }
 
@@ -138,6 +141,20 @@ pub struct SlotView {
     pub subtrees: Vec<SubtreeView>,
     /// Pool of the settled slot in base units.
     pub pool: Option<String>,
+    /// Who is paid for the settled slot, as far as the credit records are held here.
+    pub payees: Vec<PayeeView>,
+}
+
+/// One payee of a settled slot.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PayeeView {
+    /// 0x-hex.
+    pub address: String,
+    /// Units credited.
+    pub units: u64,
+    /// Base units of the token, over all its records.
+    pub amount: String,
 }
 
 /// One phase of a slot.
@@ -449,8 +466,8 @@ mod tests {
     #[test]
     fn a_frame_over_the_limit_is_refused_by_both_ends() {
         let long = Request::SubmitTx { tx: "0".repeat(TO_AGENT_MAX as usize) };
-        assert_eq!(to_frame(&long, TO_AGENT_MAX).unwrap_err().code(), "WIRE-001");
+        assert_eq!(to_frame(&long, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
         let header = (TO_AGENT_MAX + 1).to_be_bytes();
-        assert_eq!(body_len(header, TO_AGENT_MAX).unwrap_err().code(), "WIRE-001");
+        assert_eq!(body_len(header, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
     }
 }

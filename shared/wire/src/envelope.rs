@@ -7,13 +7,12 @@
 use core::fmt;
 use std::sync::OnceLock;
 
-use protocol::{Address, Hash, Input, LaneId, Message, ProverId};
+use protocol::{Address, Hash, Input, LaneId, Message, ProverId, assign::keccak::keccak256};
 use secp256k1::{
     All, Secp256k1, SecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
 use serde::{Deserialize, Serialize};
-use sha3::{Digest, Keccak256};
 
 use crate::{
     codec::{self, Limit},
@@ -224,7 +223,7 @@ fn recover(signature: &[u8; 65], digest: Hash) -> Option<Address> {
 /// The last 20 bytes of the keccak-256 of the key's two coordinates.
 fn address_of(key: &secp256k1::PublicKey) -> Address {
     let point = key.serialize_uncompressed();
-    let hash: [u8; 32] = Keccak256::digest(&point[1..]).into();
+    let hash = keccak256(&[&point[1..]]).0;
     let mut address = [0; 20];
     address.copy_from_slice(&hash[12..]);
     Address(address)

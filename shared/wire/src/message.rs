@@ -4,9 +4,11 @@
 //! a contract recomputes it from the fields, and a message of one chain means nothing on another.
 //! A message's id is its digest: who says the same twice says it once.
 
-use protocol::{Address, BlobId, Hash, LaneId, Message, Previous, Slot, StatementId, TaskId};
+use protocol::{
+    Address, BlobId, Hash, LaneId, Message, Previous, Slot, StatementId, TaskId,
+    assign::keccak::keccak256,
+};
 use serde::{Deserialize, Serialize};
-use sha3::{Digest, Keccak256};
 
 use crate::error::DecodeError;
 
@@ -24,9 +26,9 @@ const HELD_TYPE: &str = "Held(bytes32 statement,uint64 lane,uint64 slot)";
 /// Most fields of a message, the type's hash included: those of `Made`, 1 + 8.
 const WORDS_MAX: usize = 9;
 
-/// keccak-256.
+/// The word that a piece of text or a fixed string hashes to.
 fn keccak(bytes: &[u8]) -> [u8; 32] {
-    Keccak256::digest(bytes).into()
+    keccak256(&[bytes]).0
 }
 
 /// The network a signature is for: chain and Registry, hashed once.

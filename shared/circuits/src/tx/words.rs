@@ -61,6 +61,11 @@ pub struct Child {
 }
 
 impl Child {
+    /// A child of the right shape, for key generation.
+    pub(crate) fn placeholder() -> Self {
+        Self::tx(Words::default())
+    }
+
     /// A `tx` proof, which has no record.
     #[must_use]
     pub const fn tx(words: Words) -> Self {

@@ -23,7 +23,7 @@ pub struct Execution {
 }
 
 /// A storage entry while the call runs.
-pub(crate) struct Entry {
+struct Entry {
     slot: Fr,
     old: Fr,
     current: Fr,
@@ -34,7 +34,7 @@ struct Machine<'a> {
     registers: [Fr; REGISTERS],
     pc: usize,
     entries: Vec<Entry>,
-    hashes: usize,
+    hashes: Vec<[Fr; 2]>,
     read: &'a mut dyn FnMut(Fr) -> Fr,
 }
 
@@ -46,6 +46,13 @@ enum Flow {
     Revert,
 }
 
+/// An execution with what the circuit's free cells need beside it.
+pub(crate) struct Trace {
+    pub(crate) execution: Execution,
+    /// Inputs of the hash steps.
+    pub(crate) hashes: Vec<[Fr; 2]>,
+}
+
 /// Runs `program`. `read` gives the value of a slot before the call and is asked once per slot.
 pub fn run(
     program: &Program,
@@ -53,10 +60,20 @@ pub fn run(
     args: &[Fr; ARGS],
     read: &mut impl FnMut(Fr) -> Fr,
 ) -> Execution {
+    trace(program, caller, args, read).execution
+}
+
+/// [`run`] with the inputs of its hash steps.
+pub(crate) fn trace(
+    program: &Program,
+    caller: Fr,
+    args: &[Fr; ARGS],
+    read: &mut impl FnMut(Fr) -> Fr,
+) -> Trace {
     let mut registers = [Fr::zero(); REGISTERS];
     registers[0] = caller;
     registers[1..=ARGS].copy_from_slice(args);
-    let mut machine = Machine { registers, pc: 0, entries: Vec::new(), hashes: 0, read };
+    let mut machine = Machine { registers, pc: 0, entries: Vec::new(), hashes: Vec::new(), read };
     let (mut steps, mut halted) = (0, false);
     while steps < STEPS {
         steps += 1;
@@ -115,8 +132,11 @@ impl Machine<'_> {
     }
 
     fn hash(&mut self, left: Fr, right: Fr) -> Option<Fr> {
-        self.hashes += 1;
-        (self.hashes <= HASHES).then(|| h2(left, right))
+        if self.hashes.len() == HASHES {
+            return None;
+        }
+        self.hashes.push([left, right]);
+        Some(h2(left, right))
     }
 
     /// The entry of a slot, a new one at its first touch; `None` for a fifth.
@@ -133,19 +153,20 @@ impl Machine<'_> {
         self.entries.get_mut(index)
     }
 
-    fn finish(self, program: &Program, halted: bool, steps: usize) -> Execution {
+    fn finish(self, program: &Program, halted: bool, steps: usize) -> Trace {
         let access = |entry: &Entry| Access {
             key: storage_key(program.hash(), entry.slot),
             old: entry.old,
             new: if halted { entry.current } else { entry.old },
         };
-        Execution {
+        let execution = Execution {
             log: self.entries.iter().map(access).collect(),
             slots: self.entries.iter().map(|entry| entry.slot).collect(),
             reverted: !halted,
             result: self.registers[0],
             steps,
-        }
+        };
+        Trace { execution, hashes: self.hashes }
     }
 }
 

@@ -7,13 +7,13 @@ use super::*;
 use crate::poseidon::h2;
 use crate::state::storage_key;
 
-pub(super) const PROGRAMS: [&str; 3] = [
+pub(crate) const PROGRAMS: [&str; 3] = [
     include_str!("../../../../assets/programs/counter.asm"),
     include_str!("../../../../assets/programs/transfer.asm"),
     include_str!("../../../../assets/programs/swap.asm"),
 ];
 
-pub(super) fn fr(x: u64) -> Fr {
+pub(crate) fn fr(x: u64) -> Fr {
     Fr::from(x)
 }
 
