@@ -16,30 +16,30 @@
 use super::{
     circuit::{self, Input},
     meter,
-    srs::{self, SetupConstants, SetupError, HEIGHTS},
+    srs::{self, HEIGHTS, SetupConstants, SetupError},
     store::{self, FileMark},
 };
 use crate::recursion::{
     family::{
-        columns, height, placeholder, positions, protocol_config, public_words, same_shape,
-        FamilyKeys, KeyFacts, ACCUMULATOR, CARRIED_KINDS,
+        ACCUMULATOR, CARRIED_KINDS, FamilyKeys, KeyFacts, columns, height, placeholder, positions,
+        protocol_config, public_words, same_shape,
     },
     verify::{BuildError, Plan},
 };
 use halo2_base::{
     gates::{
-        circuit::{builder::BaseCircuitBuilder, CircuitBuilderStage},
+        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
         flex_gate::MultiPhaseThreadBreakPoints,
     },
     halo2_proofs::{
+        SerdeFormat,
         halo2curves::bn256::{Bn256, Fr, G1Affine},
         halo2curves::ff::Field,
-        plonk::{self, keygen_pk2, ProvingKey},
+        plonk::{self, ProvingKey, keygen_pk2},
         poly::kzg::commitment::ParamsKZG,
-        SerdeFormat,
     },
 };
-use protocol::{assign::keccak::keccak256, Kind, Word};
+use protocol::{Kind, Word, assign::keccak::keccak256};
 use rand::SeedableRng;
 use snark_verifier::{system::halo2::compile, verifier::plonk::PlonkProtocol};
 use std::{
@@ -220,10 +220,7 @@ pub struct ProvingMaterial {
 }
 
 impl VerifyingKeys {
-    fn new(
-        setup: SetupConstants,
-        mut keys: BTreeMap<Kind, Verifying>,
-    ) -> Result<Self, KeyError> {
+    fn new(setup: SetupConstants, mut keys: BTreeMap<Kind, Verifying>) -> Result<Self, KeyError> {
         let set = set_id(&setup, &keys);
         let mut take = |kind: Kind| keys.remove(&kind).ok_or(KeyError::Missing(kind));
         let [tx, vm, kernel, base, merge, root] = ORDER;
@@ -601,9 +598,8 @@ impl KeyFolder {
         };
         let vk = store::write(&path, write).map_err(KeyError::io(&path))?;
         let path = self.file(kind, "pk");
-        let write = |mut writer: &mut dyn io::Write| {
-            key.write(&mut writer, SerdeFormat::RawBytesUnchecked)
-        };
+        let write =
+            |mut writer: &mut dyn io::Write| key.write(&mut writer, SerdeFormat::RawBytesUnchecked);
         let pk = store::write(&path, write).map_err(KeyError::io(&path))?;
         Ok((vk, pk))
     }

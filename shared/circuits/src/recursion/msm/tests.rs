@@ -86,7 +86,8 @@ fn sums_are_what_the_curve_says() {
 
 #[test]
 fn a_sum_that_is_the_identity_has_no_witness() {
-    let (built, _) = build(&[(Size::Full(Fr::from(5)), g(7)), (Size::Full(-Fr::from(5)), g(7))], &[]);
+    let (built, _) =
+        build(&[(Size::Full(Fr::from(5)), g(7)), (Size::Full(-Fr::from(5)), g(7))], &[]);
     assert!(!built.satisfied());
 }
 

@@ -6,24 +6,24 @@
 use super::*;
 use crate::recursion::family::{advice_columns, columns};
 use halo2_base::{
-    gates::circuit::{builder::BaseCircuitBuilder, BaseCircuitParams, CircuitBuilderStage},
+    gates::circuit::{BaseCircuitParams, CircuitBuilderStage, builder::BaseCircuitBuilder},
     halo2_proofs::{
-        plonk::{create_proof, keygen_pk2, verify_proof, ProvingKey},
+        plonk::{ProvingKey, create_proof, keygen_pk2, verify_proof},
         poly::{
+            VerificationStrategy,
             commitment::ParamsProver,
             kzg::{
                 commitment::{KZGCommitmentScheme, ParamsKZG},
                 multiopen::{ProverSHPLONK, VerifierSHPLONK},
                 strategy::AccumulatorStrategy,
             },
-            VerificationStrategy,
         },
         transcript::TranscriptWriterBuffer,
     },
     utils::{biguint_to_fe, fe_to_biguint, modulus},
 };
 use num_bigint::BigUint;
-use rand::{rngs::OsRng, RngCore, SeedableRng};
+use rand::{RngCore, SeedableRng, rngs::OsRng};
 use rand_chacha::ChaCha20Rng;
 use snark_verifier::util::arithmetic::fe_to_limbs;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -173,9 +173,10 @@ fn a_second_encoding_of_the_accumulator_is_refused() {
     for coordinate in 0..4 {
         let mut words = honest(Kind::Merge);
         let at = 3 * coordinate;
-        let number = words[at..at + 3].iter().rev().fold(BigUint::default(), |number, limb| {
-            (number << BITS) + fe_to_biguint(limb)
-        });
+        let number = words[at..at + 3]
+            .iter()
+            .rev()
+            .fold(BigUint::default(), |number, limb| (number << BITS) + fe_to_biguint(limb));
         let number = number + modulus::<Fq>();
         for limb in 0..3 {
             let mask = (BigUint::from(1u8) << BITS) - 1u8;
