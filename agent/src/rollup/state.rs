@@ -32,20 +32,12 @@ pub(crate) struct Genesis {
     pub(crate) storage: Vec<(Fr, Fr, Fr)>,
 }
 
-/// Why a block is not applied or undone.
+/// Why there is no state, or a block is not undone.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum StateError {
     /// Two genesis entries share a position.
     #[error("genesis: {0}; change a secret or a slot")]
     Genesis(WitnessError),
-    /// A tx of the block does not run.
-    #[error("tx {index}: {fault}")]
-    Tx {
-        /// Its place in the block.
-        index: usize,
-        /// Why.
-        fault: TxFault,
-    },
     /// Not the newest block, or too old.
     #[error("block {0} cannot be undone: it is not the newest of the last {BLOCKS_UNDO_MAX}")]
     Undo(BlockId),
@@ -56,7 +48,6 @@ impl StateError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Genesis(_) => "STA-001",
-            Self::Tx { .. } => "BLK-001",
             Self::Undo(_) => "STA-002",
         }
     }
@@ -100,25 +91,17 @@ impl StateTree {
         self.applied.back().map(|(block, _)| *block)
     }
 
-    /// What stands at a program's slot.
-    ///
-    /// # Errors
-    /// [`WitnessError::PositionTaken`] when another key holds the position.
-    pub(crate) fn storage(&self, program: Fr, slot: Fr) -> Result<Fr, WitnessError> {
-        self.tree.get(storage_key(program, slot))
-    }
-
     /// Runs a revealed block and keeps its end state; gives each tx's witness. A block that does
     /// not run changes nothing.
     ///
     /// # Errors
-    /// [`StateError::Tx`] for the first tx that does not run.
+    /// Place and fault of the first tx that does not run.
     pub(crate) fn apply(
         &mut self,
         block: BlockId,
         data: &BlockData,
         programs: &Programs,
-    ) -> Result<Vec<TxWitness>, StateError> {
+    ) -> Result<Vec<TxWitness>, (usize, TxFault)> {
         let mut writes = Writes::new();
         let mut witnesses = Vec::with_capacity(data.txs.len());
         for (index, tx) in data.txs.iter().enumerate() {
@@ -126,7 +109,7 @@ impl StateTree {
                 Ok(witness) => witnesses.push(witness),
                 Err(fault) => {
                     self.roll_back(writes);
-                    return Err(StateError::Tx { index, fault });
+                    return Err((index, fault));
                 }
             }
         }
