@@ -17,7 +17,6 @@ use protocol::{BlockId, Input, Kind, Node, PlannedTask, TaskId, Word};
 use super::data::{BlockData, DataError, Tx, block_id};
 use super::execute::{Programs, TxFault, TxRun, run_tx};
 use super::mempool::TxCheck;
-use super::state::StateTree;
 
 /// What does not change from block to block.
 pub(crate) struct PlanRules<'a> {
@@ -84,15 +83,6 @@ pub(crate) enum PlanError {
         /// Txs of the block.
         wanted: usize,
     },
-    /// Our own tree is not where L1 is: neither the block nor a witness is at fault.
-    #[error("the state tree is at root {ours}, L1 at {l1}; replay L1 from the start",
-        ours = hex::encode(.ours), l1 = hex::encode(.l1))]
-    OutOfStep {
-        /// Root of our tree.
-        ours: Word,
-        /// Root that the block starts from.
-        l1: Word,
-    },
     /// A witness is not its tx's.
     #[error("the witness of tx {index}: {error}")]
     Witness {
@@ -105,7 +95,7 @@ pub(crate) enum PlanError {
 
 impl PlanError {
     /// Stable across releases: `BLK-001` is the block's fault, `BLK-002` that of whoever sent the
-    /// witnesses, `STA-003` our own.
+    /// witnesses.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Data(_)
@@ -114,7 +104,6 @@ impl PlanError {
             | Self::Proof { .. }
             | Self::Fees => "BLK-001",
             Self::Witnesses { .. } | Self::Witness { .. } => "BLK-002",
-            Self::OutOfStep { .. } => "STA-003",
         }
     }
 
@@ -165,6 +154,7 @@ impl Plan {
         &self.tree
     }
     /// Every prover-made task, in tree order.
+    #[cfg(test)]
     pub(crate) fn tasks(&self) -> &[PlanTask] {
         &self.tasks
     }
@@ -246,33 +236,6 @@ pub(crate) fn plan(
         .map(|(run, (witness, proof))| PlanTx { run, witness, proof })
         .collect();
     Ok(name_tasks(block_id(on_chain.data), txs, &rules.set))
-}
-
-/// [`plan`] of an agent that derives witnesses: runs the block on its own tree, which keeps the
-/// block's end state if the block can be worked on and is unchanged if not. The witnesses are for
-/// those who fetch them.
-///
-/// # Errors
-/// As [`plan`]; [`PlanError::OutOfStep`] when the tree is not where the block starts.
-pub(crate) fn plan_derived(
-    state: &mut StateTree,
-    on_chain: &OnChain<'_>,
-    rules: &PlanRules<'_>,
-) -> Result<Plan, PlanError> {
-    let (ours, l1) = (state.root(), on_chain.start);
-    if ours != l1 {
-        return Err(PlanError::OutOfStep { ours, l1 });
-    }
-    let data = BlockData::decode(on_chain.data, rules.proof_bytes)?;
-    let block = block_id(on_chain.data);
-    let applied = state.apply(block, &data, rules.programs);
-    let witnesses = applied.map_err(|(index, fault)| PlanError::Tx { index, fault })?;
-    let planned = plan(on_chain, &witnesses, rules);
-    if planned.is_err() {
-        let undone = state.undo(block);
-        assert_eq!(undone, Ok(()), "the block just applied is the newest");
-    }
-    planned
 }
 
 /// Each tx on the root that the one before it leaves.

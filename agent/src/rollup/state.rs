@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{BlockData, Tx};
 use super::execute::{Programs, TxFault, TxRun, circuit_tx, run_calls, run_tx, touched};
 use super::mempool::Accounts;
+use crate::error::Coded;
 
 /// Blocks that can be undone: one per L1 block of the undo log at most.
 pub(crate) const BLOCKS_UNDO_MAX: usize = 64;
@@ -32,12 +33,20 @@ pub(crate) struct Genesis {
     pub(crate) storage: Vec<(Fr, Fr, Fr)>,
 }
 
-/// Why there is no state, or a block is not undone.
+/// Why a block is not applied or undone.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum StateError {
     /// Two genesis entries share a position.
     #[error("genesis: {0}; change a secret or a slot")]
     Genesis(WitnessError),
+    /// A tx of the block does not run.
+    #[error("tx {index}: {fault}")]
+    Tx {
+        /// Its place in the block.
+        index: usize,
+        /// Why.
+        fault: TxFault,
+    },
     /// Not the newest block, or too old.
     #[error("block {0} cannot be undone: it is not the newest of the last {BLOCKS_UNDO_MAX}")]
     Undo(BlockId),
@@ -48,8 +57,15 @@ impl StateError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Genesis(_) => "STA-001",
+            Self::Tx { .. } => "BLK-001",
             Self::Undo(_) => "STA-002",
         }
+    }
+}
+
+impl From<StateError> for Coded {
+    fn from(error: StateError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 
@@ -95,13 +111,13 @@ impl StateTree {
     /// not run changes nothing.
     ///
     /// # Errors
-    /// Place and fault of the first tx that does not run.
+    /// [`StateError::Tx`] for the first tx that does not run.
     pub(crate) fn apply(
         &mut self,
         block: BlockId,
         data: &BlockData,
         programs: &Programs,
-    ) -> Result<Vec<TxWitness>, (usize, TxFault)> {
+    ) -> Result<Vec<TxWitness>, StateError> {
         let mut writes = Writes::new();
         let mut witnesses = Vec::with_capacity(data.txs.len());
         for (index, tx) in data.txs.iter().enumerate() {
@@ -109,7 +125,7 @@ impl StateTree {
                 Ok(witness) => witnesses.push(witness),
                 Err(fault) => {
                     self.roll_back(writes);
-                    return Err((index, fault));
+                    return Err(StateError::Tx { index, fault });
                 }
             }
         }
@@ -255,6 +271,12 @@ impl BlobError {
             Self::Openings(_) => "WTN-003",
             Self::Word => "WTN-004",
         }
+    }
+}
+
+impl From<BlobError> for Coded {
+    fn from(error: BlobError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -42,12 +42,6 @@ impl World {
         PlanRules { set: SET, proof_bytes: PROOF, programs: &self.programs, check: &FirstByte }
     }
 
-    fn plan_derived(&mut self, on_chain: &OnChain<'_>) -> Result<Plan, PlanError> {
-        let Self { programs, state, .. } = self;
-        let rules = PlanRules { set: SET, proof_bytes: PROOF, programs, check: &FirstByte };
-        plan_derived(state, on_chain, &rules)
-    }
-
     /// The next block of one tx per client, the first of them with a swap.
     fn block(&self) -> BlockData {
         let due = self.traffic.due(Slot(0));
@@ -263,10 +257,9 @@ fn ten_blocks_in_a_row_keep_tree_and_plans_together_and_can_be_undone() {
         let block = world.block();
         let data = block.encode(PROOF).unwrap();
         let start = world.state.root();
+        let witnesses = world.state.apply(block_id(&data), &block, &world.programs).unwrap();
         let on_chain = OnChain { data: &data, txs: commitment_of(&block.txs), start };
-        let fetched = plan(&on_chain, &world.witnesses(&block), &world.rules());
-        let plan = world.plan_derived(&on_chain).unwrap();
-        assert_eq!(fetched.as_ref(), Ok(&plan));
+        let plan = plan(&on_chain, &witnesses, &world.rules()).unwrap();
         assert_eq!(plan.end(), world.state.root());
         assert!(plan.txs().iter().all(|tx| tx.run.calls.iter().all(|call| !call.reverted)));
         world.traffic.revealed(&block);
@@ -282,31 +275,16 @@ fn ten_blocks_in_a_row_keep_tree_and_plans_together_and_can_be_undone() {
 }
 
 #[test]
-fn a_block_that_is_refused_leaves_the_tree_as_it_was() {
-    for change in [
-        |it: &mut BlockData| it.txs[1].nonce = 7,
-        |it: &mut BlockData| it.txs[1].proof[0] = 0,
-        |it: &mut BlockData| it.txs[1].calls = vec![Call { program: [3; 32], args: vec![] }],
-    ] {
-        let mut world = World::new();
-        let root = world.state.root();
-        let mut block = world.block();
-        change(&mut block);
-        let data = block.encode(PROOF).unwrap();
-        let on_chain = OnChain { data: &data, txs: commitment_of(&block.txs), start: root };
-        assert_eq!(world.plan_derived(&on_chain).unwrap_err().code(), "BLK-001");
-        assert_eq!((world.state.root(), world.state.newest()), (root, None));
-    }
-}
-
-#[test]
-fn a_tree_that_is_not_where_the_block_starts_says_so() {
+fn a_block_that_does_not_run_changes_nothing() {
     let mut world = World::new();
-    let block = world.block();
-    let data = block.encode(PROOF).unwrap();
-    let on_chain = OnChain { data: &data, txs: commitment_of(&block.txs), start: [9; 32] };
-    let refused = world.plan_derived(&on_chain).unwrap_err();
-    assert_eq!(refused, PlanError::OutOfStep { ours: world.state.root(), l1: [9; 32] });
+    let root = world.state.root();
+    let mut block = world.block();
+    block.txs[1].nonce = 7;
+    let refused = world.state.apply(BlockId::default(), &block, &world.programs).unwrap_err();
+    assert_eq!(refused.code(), "BLK-001");
+    assert!(matches!(refused, StateError::Tx { index: 1, .. }));
+    assert_eq!(world.state.root(), root);
+    assert_eq!(world.state.newest(), None);
 }
 
 #[test]
