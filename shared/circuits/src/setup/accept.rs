@@ -350,3 +350,6 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
     }
     Accumulator::new(left.to_affine(), carried.rhs)
 }
+
+#[cfg(test)]
+mod tests;
