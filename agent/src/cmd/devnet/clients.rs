@@ -148,7 +148,7 @@ impl Working {
             let tx = with_proof(&input, proof);
             let hex = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
             self.submit(hex).await;
-            self.traffic.accepted(&tx.account, tx.nonce);
+            self.traffic.accepted(&tx);
         }
         self.busy = false;
         Ok(())
