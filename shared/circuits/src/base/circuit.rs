@@ -52,10 +52,9 @@ impl Free {
         free.balance = Fr::from(account_word.balance);
         free.siblings[0].copy_from_slice(&account.siblings);
         let mut openings = accesses.iter();
-        for (log, places) in input.logs.iter().zip(free.siblings[1..].chunks_mut(ENTRIES)) {
-            let openings = openings.by_ref().take(log.len());
-            for (place, opening) in places.iter_mut().zip(openings) {
-                place.copy_from_slice(&opening.siblings);
+        for (call, log) in input.logs.iter().enumerate() {
+            for (entry, opening) in openings.by_ref().take(log.len()).enumerate() {
+                free.siblings[1 + call * ENTRIES + entry].copy_from_slice(&opening.siblings);
             }
         }
         free
