@@ -160,12 +160,7 @@ impl L1 {
             .iter()
             .map(|url| Ok((url.clone(), transport(url)?)))
             .collect::<Result<_, L1Error>>()?;
-        let single = named.iter().map(|(_, transport)| provider(transport.clone())).collect();
-        let l1 = Self {
-            provider: provider(BoxTransport::new(Failover::new(named))),
-            endpoints: single,
-            contracts,
-        };
+        let l1 = Self::over(named, contracts);
         let found = l1.provider.get_chain_id().await.map_err(|e| L1Error::rpc("chain id", e))?;
         if found != contracts.chain_id {
             return Err(L1Error::WrongChain {
@@ -174,6 +169,15 @@ impl L1 {
             });
         }
         Ok(l1)
+    }
+
+    /// The same over any transports, each with a name for logs.
+    pub(super) fn over(named: Vec<(String, BoxTransport)>, contracts: Contracts) -> Self {
+        Self {
+            endpoints: named.iter().map(|(_, transport)| provider(transport.clone())).collect(),
+            provider: provider(BoxTransport::new(Failover::new(named))),
+            contracts,
+        }
     }
 
     /// The newest block.

@@ -104,20 +104,31 @@ pub(crate) async fn deploy(
     let from_block = deployer.provider.get_block_number().await;
     let from_block = from_block.map_err(|e| L1Error::rpc("the head", e))?;
     let token = deployer.token().await?;
-    let poseidon = deployer.create("PoseidonT3", PoseidonT3::BYTECODE.clone()).await?;
-    let verifier = deployer.create("the root verifier", plan.verifier.clone().into()).await?;
-    let registry = deployer.registry(token, plan).await?;
-    let (rewards, slots) = deployer.slots(token, poseidon, registry, verifier, plan).await?;
+    let base = Base {
+        token,
+        poseidon: deployer.create("PoseidonT3", PoseidonT3::BYTECODE.clone()).await?,
+        verifier: deployer.create("the root verifier", plan.verifier.clone().into()).await?,
+        registry: deployer.registry(token, plan).await?,
+    };
+    let (rewards, slots) = deployer.slots(&base, plan).await?;
     deployer.pay(token, rewards, plan).await?;
     let address = |it: EvmAddress| Address(it.into_array());
     Ok(Contracts {
         chain_id: deployer.chain_id,
-        registry: address(registry),
+        registry: address(base.registry),
         slots: address(slots),
         rewards: address(rewards),
         token: address(token),
         from_block,
     })
+}
+
+/// What `Rewards` and `Slots` stand on.
+struct Base {
+    token: EvmAddress,
+    poseidon: EvmAddress,
+    verifier: EvmAddress,
+    registry: EvmAddress,
 }
 
 /// Gas of one transaction that does nothing but verify a root proof: `verifier` is the contract's
@@ -198,23 +209,17 @@ impl Deployer {
     }
 
     /// `Rewards` and `Slots` name each other: the second one's address follows from our nonce.
-    async fn slots(
-        &self,
-        token: EvmAddress,
-        poseidon: EvmAddress,
-        registry: EvmAddress,
-        verifier: EvmAddress,
-        plan: &Plan,
-    ) -> Result<(EvmAddress, EvmAddress), L1Error> {
+    async fn slots(&self, base: &Base, plan: &Plan) -> Result<(EvmAddress, EvmAddress), L1Error> {
         let nonce = self.provider.get_transaction_count(self.account).await;
         let nonce = nonce.map_err(|e| L1Error::rpc("the nonce", e))?;
         let expected = self.account.create(nonce + 1);
-        let rewards = Rewards::deploy(self.provider.clone(), token, poseidon, expected).await;
+        let provider = self.provider.clone();
+        let rewards = Rewards::deploy(provider, base.token, base.poseidon, expected).await;
         let rewards = rewards
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Rewards", why: e.to_string() })?;
-        let slots =
-            Slots::deploy(self.provider.clone(), registry, rewards, verifier, params(plan)?).await;
+        let (provider, params) = (self.provider.clone(), params(plan)?);
+        let slots = Slots::deploy(provider, base.registry, rewards, base.verifier, params).await;
         let slots = slots
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Slots", why: e.to_string() })?;

@@ -238,7 +238,6 @@ fn on_link(model: &mut Model, msg: LinkMsg) {
             model.target = text::clean(&target, text::TEXT_MAX);
             model.dirty |= matches!(model.link, Link::Connecting);
         }
-        LinkMsg::Connected => model.dirty = true,
         LinkMsg::Snapshot(snapshot) => on_snapshot(model, snapshot),
         LinkMsg::Lost { reason, attempt, retry_ms } => {
             let since_ms = match &model.link {

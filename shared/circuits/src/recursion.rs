@@ -21,6 +21,8 @@
 
 pub mod family;
 mod field;
+#[cfg(test)]
+mod mock;
 mod msm;
 mod points;
 mod transcript;

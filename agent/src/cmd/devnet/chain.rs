@@ -15,9 +15,9 @@ use crate::{
     config::Preset,
     l1::{
         L1,
-        client::Contracts,
         anvil::{Anvil, DEVNET_CHAIN},
         calls::ProverEntry,
+        client::Contracts,
         deploy::{Plan, Setup, deploy, root_verifier, slots_address},
         send::{Intent, IntentLog, Receipt, SendPolicy, Sender, Signed, Tx, account_of},
         vrf::VrfKey,

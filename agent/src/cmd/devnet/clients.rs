@@ -58,8 +58,12 @@ impl Clients {
         let traffic = Traffic::new(&preset.genesis, domain, &programs)?;
         let devnet = &preset.devnet;
         let (threads, at_once) = (devnet.threads, devnet.proofs_at_once);
-        let chain_id = chain.contracts().chain_id;
-        let config = pool::Config::own_binary(cache.to_owned(), chain_id, threads, at_once)?;
+        let config = pool::Config::own_binary(
+            cache.to_owned(),
+            chain.contracts().chain_id,
+            threads,
+            at_once,
+        )?;
         let (pool, proofs) = Pool::new(config)?;
         let work = Working {
             traffic,
@@ -144,7 +148,7 @@ impl Working {
             let tx = with_proof(&input, proof);
             let hex = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
             self.submit(hex).await;
-            self.traffic.accepted(&tx.account, tx.nonce);
+            self.traffic.accepted(&tx);
         }
         self.busy = false;
         Ok(())

@@ -145,3 +145,107 @@ impl<'c> Coordinates<'c> {
         Selectable::<Fr, Proper>::select_by_indicator(self.fp, ctx, &numbers.to_vec(), indicator)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::mock::Built;
+    use halo2_base::utils::{fe_to_biguint, modulus};
+    use num_bigint::BigUint;
+
+    fn is_canonical(value: BigUint) -> bool {
+        let (built, ()) = Built::new(|ecc, ctx| {
+            let fq = ecc.coordinates();
+            let value = fq.chip().load_constant_uint(ctx, value);
+            fq.assert_canonical(ctx, &value);
+        });
+        built.satisfied()
+    }
+
+    #[test]
+    fn only_numbers_below_p_are_canonical() {
+        let p = modulus::<Fq>();
+        for value in [BigUint::default(), BigUint::from(3u8), &p - 1u8] {
+            assert!(is_canonical(value.clone()), "{value}");
+            assert!(!is_canonical(&value + &p), "{value} + p");
+        }
+        assert!(!is_canonical(p));
+    }
+
+    /// The only two points whose coordinates the transcript could not tell apart without this.
+    #[test]
+    fn the_pair_of_points_with_one_encoding_is_told_apart() {
+        let decimal = |digits: &str| BigUint::parse_bytes(digits.as_bytes(), 10).unwrap();
+        let x = decimal("734653495049373973806201247608587340314828430225682852893");
+        let y =
+            decimal("1656411154204348780631497196041742317954472760414214562656643902003710179884");
+        let fq = |value: &BigUint| halo2_base::utils::biguint_to_fe::<Fq>(value);
+        let on_curve = |x: Fq| x.square() * x + Fq::from(3) == fq(&y).square();
+        let second = &x + modulus::<Fr>();
+        assert!(on_curve(fq(&x)) && on_curve(fq(&(&second % modulus::<Fq>()))));
+        assert!(is_canonical(x) && is_canonical(y.clone()));
+        assert!(!is_canonical(second));
+        assert!(!is_canonical(y + modulus::<Fq>()));
+    }
+
+    #[test]
+    fn a_division_has_the_quotient_as_its_only_witness() {
+        let (a, b) = (Fq::from(1 << 60), -Fq::from(77));
+        let (built, quotient) = Built::new(|ecc, ctx| {
+            let fq = ecc.coordinates();
+            let [a, b] = [a, b].map(|value| fq.load_canonical(ctx, value));
+            fq.divide(ctx, a.as_ref(), b.as_ref())
+        });
+        assert!(built.satisfied());
+        let expected = a * b.invert().unwrap();
+        assert_eq!(quotient.value(), fe_to_biguint(&expected));
+        for limb in quotient.limbs() {
+            assert!(!built.satisfied_with(limb, *limb.value() + Fr::ONE));
+        }
+    }
+
+    #[test]
+    fn a_sign_is_plus_or_minus_one() {
+        for (sign, negative) in [(Fr::ONE, false), (-Fr::ONE, true)] {
+            let (built, signed) = Built::new(|ecc, ctx| {
+                let fq = ecc.coordinates();
+                let value = fq.load_canonical(ctx, Fq::from(9));
+                let sign = ctx.load_witness(sign);
+                let signed = fq.signed(ctx, &value, sign);
+                fq.reduce(ctx, signed)
+            });
+            let expected = if negative { -Fq::from(9) } else { Fq::from(9) };
+            assert_eq!(signed.value(), fe_to_biguint(&expected));
+            assert!(built.satisfied());
+        }
+    }
+
+    /// lambda·dx − dy with every operand as wide as it gets, and the largest values.
+    fn divide_with(unreduced: usize) {
+        let (built, _) = Built::new(|ecc, ctx| {
+            let fq = ecc.coordinates();
+            let most = fq.load_canonical(ctx, -Fq::ONE);
+            let none = fq.load_canonical(ctx, Fq::ZERO);
+            let dx = fq.sub(ctx, none.as_ref(), most.as_ref());
+            let rise = fq.mul(ctx, most.as_ref(), &dx);
+            let mut y = fq.sub(ctx, &rise, most.as_ref());
+            for _ in 1..unreduced {
+                y = fq.sub(ctx, &rise, &y);
+            }
+            let dy = fq.sub(ctx, most.as_ref(), &y);
+            fq.divide(ctx, &dy, &dx)
+        });
+        assert!(built.satisfied());
+    }
+
+    #[test]
+    fn one_unreduced_operand_of_the_largest_size_is_held() {
+        divide_with(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "limb of 183 bits, limit 182")]
+    fn a_second_unreduced_operand_does_not_build() {
+        divide_with(2);
+    }
+}

@@ -80,16 +80,22 @@ impl From<Point> for Running {
 /// Odd signed digits of `scalar`, lowest first, each as (is positive, table index): the digit is
 /// ±(2·index + 1). An even scalar is written as scalar + r.
 fn digits(scalar: Fr, count: usize) -> Vec<(bool, usize)> {
-    let mut rest = BigInt::from(fe_to_biguint(&scalar));
-    if !rest.bit(0) {
-        rest += BigInt::from(modulus::<Fr>());
+    let mut number = BigInt::from(fe_to_biguint(&scalar));
+    if !number.bit(0) {
+        number += BigInt::from(modulus::<Fr>());
     }
+    digits_of(number, count)
+}
+
+/// The digits of an odd number within ±(16^count − 1): it has exactly one such string.
+fn digits_of(number: BigInt, count: usize) -> Vec<(bool, usize)> {
+    let mut rest = number;
     let mut digits = Vec::with_capacity(count);
     for position in 0..count {
         let low = (&rest & BigInt::from(31)).iter_u64_digits().next().unwrap_or(0) as i64 - 16;
         let last = position + 1 == count;
         let digit = if last { i64::try_from(&rest).unwrap_or(i64::MAX) } else { low };
-        assert!(digit & 1 != 0 && digit.abs() <= 15, "{count} digits hold the scalar");
+        assert!(digit & 1 != 0 && digit.unsigned_abs() <= 15, "{count} digits hold the number");
         digits.push((digit > 0, (digit.unsigned_abs() as usize - 1) / 2));
         rest = (rest - BigInt::from(digit)) >> 4;
     }
@@ -252,19 +258,19 @@ pub(super) fn multiply(
     (purpose, seed): (Purpose, Cell),
     terms: Terms,
 ) -> Point {
+    let fq = ecc.coordinates();
     let offset = offset(ecc, ctx, purpose, seed);
-    multiply_from(ecc, ctx, offset, terms)
+    let assigned = assign_terms(fq, ctx, terms);
+    sum_from(fq, ctx, offset, assigned)
 }
 
-/// [`multiply`] with a given offset: sound only for one whose discrete logarithm nobody knows.
-fn multiply_from(
-    ecc: &SymbolicEcc<'_>,
+/// Σ of the terms from a given offset: sound only for one whose discrete logarithm nobody knows.
+fn sum_from(
+    fq: Coordinates<'_>,
     ctx: &mut Context<Fr>,
     offset: Point,
-    terms: Terms,
+    (terms, plain): (Vec<Term>, Vec<Point>),
 ) -> Point {
-    let fq = ecc.coordinates();
-    let (terms, plain) = assign_terms(fq, ctx, terms);
     let windows = terms.iter().map(|term| term.digits.len()).max().unwrap_or(SHORT);
     let corrections = corrections(fq, ctx, &offset);
     let mut sum = Running::from(offset);
@@ -328,3 +334,6 @@ fn assign_terms(
     }
     (assigned, plain)
 }
+
+#[cfg(test)]
+mod tests;

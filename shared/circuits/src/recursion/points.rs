@@ -122,6 +122,25 @@ impl<'c> SymbolicEcc<'c> {
         (Base::Loaded(bases.loaded.len() - 1), point)
     }
 
+    /// The point a child's public words stand for. Words that stand for none give a circuit no
+    /// witness satisfies: a valid point is loaded in their place, and the limbs do not match.
+    fn point_from_limbs(
+        &self,
+        ctx: &mut Context<Fr>,
+        limbs: &[impl Deref<Target = Cell>],
+    ) -> Combination {
+        let limbs: Vec<Cell> = limbs.iter().map(|limb| **limb).collect();
+        assert_eq!(limbs.len(), 2 * LIMBS, "limbs of a point");
+        let point = number(&limbs[..LIMBS])
+            .zip(number(&limbs[LIMBS..]))
+            .and_then(|(x, y)| Option::<G1Affine>::from(G1Affine::from_xy(x, y)));
+        let (base, point) = self.load(ctx, point.unwrap_or_else(G1Affine::generator));
+        for (limb, loaded) in limbs.iter().zip(cells(&point)) {
+            ctx.constrain_equal(limb, &loaded);
+        }
+        Combination::of(base)
+    }
+
     fn constant_base(&self, value: G1Affine) -> Base {
         let mut bases = self.bases.borrow_mut();
         let known = bases.constants.iter().position(|constant| *constant == value);
@@ -133,8 +152,7 @@ impl<'c> SymbolicEcc<'c> {
 
     fn scale(&self, ctx: &mut Context<Fr>, scalar: Cell, point: &Combination) -> Combination {
         let gate = self.coordinates.gate();
-        let scaled = |old: Option<Cell>| old.map_or(scalar, |old| gate.mul(ctx, scalar, old));
-        let mut scaled = scaled;
+        let mut scaled = |old: Option<Cell>| old.map_or(scalar, |old| gate.mul(ctx, scalar, old));
         let terms = point.terms.iter().map(|(base, old)| (*base, Some(scaled(*old)))).collect();
         Combination { terms }
     }
@@ -252,23 +270,12 @@ fn number(limbs: &[Cell]) -> Option<Fq> {
 }
 
 impl LimbsEncodingInstructions<G1Affine, LIMBS, LIMB_BITS> for SymbolicEcc<'_> {
-    /// The point a child's public words stand for. Words that stand for none give a circuit no
-    /// witness satisfies: a valid point is loaded in their place, and the limbs do not match.
     fn assign_ec_point_from_limbs(
         &self,
         ctx: &mut Self::Context,
         limbs: &[impl Deref<Target = Cell>],
     ) -> Combination {
-        let limbs: Vec<Cell> = limbs.iter().map(|limb| **limb).collect();
-        assert_eq!(limbs.len(), 2 * LIMBS, "limbs of a point");
-        let point = number(&limbs[..LIMBS])
-            .zip(number(&limbs[LIMBS..]))
-            .and_then(|(x, y)| Option::<G1Affine>::from(G1Affine::from_xy(x, y)));
-        let (base, point) = self.load(ctx.main(), point.unwrap_or_else(G1Affine::generator));
-        for (limb, loaded) in limbs.iter().zip(cells(&point)) {
-            ctx.main().constrain_equal(limb, &loaded);
-        }
-        Combination::of(base)
+        self.point_from_limbs(ctx.main(), limbs)
     }
 
     /// # Panics
@@ -281,5 +288,80 @@ impl LimbsEncodingInstructions<G1Affine, LIMBS, LIMB_BITS> for SymbolicEcc<'_> {
         let point = self.single(&point);
         assert!(point.is_some(), "only loaded points have limbs");
         point.iter().flat_map(cells).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::mock::Built;
+
+    fn loads(point: G1Affine) -> bool {
+        Built::new(|ecc, ctx| ecc.load(ctx, point).0).0.satisfied()
+    }
+
+    #[test]
+    fn only_points_of_the_curve_load_and_the_identity_is_none() {
+        let g = G1Affine::generator();
+        assert!(loads(g) && loads(-g));
+        assert!(!loads(G1Affine::identity()));
+        assert!(!loads(G1Affine { x: g.x + Fq::ONE, y: g.y }));
+        assert!(!loads(G1Affine { x: g.x, y: g.x }));
+    }
+
+    #[test]
+    fn every_limb_of_a_loaded_point_is_bound() {
+        let (built, point) = Built::new(|ecc, ctx| ecc.load(ctx, G1Affine::generator()).1);
+        for cell in cells(&point) {
+            assert!(!built.satisfied_with(&cell, *cell.value() + Fr::ONE));
+        }
+        for native in [point.x().native(), point.y().native()] {
+            assert!(!built.satisfied_with(native, *native.value() + Fr::ONE));
+        }
+    }
+
+    #[test]
+    fn limbs_that_are_no_point_give_an_unsatisfied_circuit() {
+        let g = G1Affine::generator();
+        let decode = |limbs: [Fr; 6]| {
+            let (built, _) = Built::new(|ecc, ctx| {
+                let limbs = limbs.map(|limb| ctx.load_witness(limb));
+                let limbs: Vec<&Cell> = limbs.iter().collect();
+                ecc.point_from_limbs(ctx, &limbs)
+            });
+            built.satisfied()
+        };
+        let limbs = |point: G1Affine| -> [Fr; 6] {
+            let limb = |value: Fq| {
+                snark_verifier::util::arithmetic::fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>(value)
+            };
+            let all: Vec<Fr> = [point.x, point.y].into_iter().flat_map(limb).collect();
+            all.try_into().unwrap()
+        };
+        assert!(decode(limbs(g)));
+        assert!(!decode([Fr::ZERO; 6]));
+        assert!(!decode([-Fr::ONE; 6]));
+        let mut shifted = limbs(g);
+        shifted[0] += Fr::ONE;
+        assert!(!decode(shifted));
+        // The same number with a carry moved between limbs.
+        let mut carried = limbs(g);
+        carried[0] += Fr::from(2).pow([LIMB_BITS as u64]);
+        carried[1] -= Fr::ONE;
+        assert!(!decode(carried));
+    }
+
+    #[test]
+    fn a_combination_names_no_base_twice() {
+        let (_, sum) = Built::new(|ecc, ctx| {
+            let (base, _) = ecc.load(ctx, G1Affine::generator());
+            let three = ctx.load_witness(Fr::from(3));
+            let point = Combination::of(base);
+            let tripled = ecc.scale(ctx, three, &point);
+            let nine = ecc.scale(ctx, three, &tripled);
+            ecc.sum(ctx, &[point, tripled, nine])
+        });
+        let values: Vec<Fr> = sum.terms.iter().map(|(_, c)| *c.unwrap().value()).collect();
+        assert_eq!(values, [Fr::from(13)]);
     }
 }

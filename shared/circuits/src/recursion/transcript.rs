@@ -118,8 +118,19 @@ pub(super) fn offset(
     purpose: Purpose,
     seed: Cell,
 ) -> Point {
-    let (counter, value) = find_offset(purpose, *seed.value());
-    let counter = ctx.load_witness(Fr::from(counter));
+    let found = find_offset(purpose, *seed.value());
+    offset_at(ecc, ctx, (purpose, seed), found)
+}
+
+/// The offset a prover claims: the hash of seed and counter must be its x. The sign of y is the
+/// prover's choice.
+fn offset_at(
+    ecc: &SymbolicEcc<'_>,
+    ctx: &mut Context<Fr>,
+    (purpose, seed): (Purpose, Cell),
+    (counter, value): (Fr, G1Affine),
+) -> Point {
+    let counter = ctx.load_witness(counter);
     ecc.coordinates().range().range_check(ctx, counter, COUNTER_BITS);
     let x = hash(ecc, ctx, purpose, &[seed, counter]);
     let (_, point) = ecc.load(ctx, value);
@@ -129,12 +140,97 @@ pub(super) fn offset(
 
 /// The first counter whose hash is an x on the curve. If there were none, the generator stands in
 /// and no witness satisfies the circuit.
-fn find_offset(purpose: Purpose, seed: Fr) -> (u64, G1Affine) {
-    let at = |counter: u64| {
-        let x = hash_native(purpose, &[seed, Fr::from(counter)]);
-        let x: Fq = biguint_to_fe(&fe_to_biguint(&x));
-        let y = Option::<Fq>::from((x.square() * x + Fq::from(3)).sqrt())?;
-        Some((counter, G1Affine { x, y }))
-    };
-    (0..1 << COUNTER_BITS).find_map(at).unwrap_or((0, G1Affine::generator()))
+fn find_offset(purpose: Purpose, seed: Fr) -> (Fr, G1Affine) {
+    let counters = (0..1 << COUNTER_BITS).map(Fr::from);
+    let mut found = counters.filter_map(|at| Some((at, point_at(purpose, seed, at)?)));
+    found.next().unwrap_or((Fr::ZERO, G1Affine::generator()))
+}
+
+/// The point whose x is the hash of seed and counter, if there is one.
+fn point_at(purpose: Purpose, seed: Fr, counter: Fr) -> Option<G1Affine> {
+    let x = hash_native(purpose, &[seed, counter]);
+    let x: Fq = biguint_to_fe(&fe_to_biguint(&x));
+    let y = Option::<Fq>::from((x.square() * x + Fq::from(3)).sqrt())?;
+    Some(G1Affine { x, y })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::mock::Built;
+
+    #[test]
+    fn a_challenge_is_odd_and_below_2_to_128() {
+        for seed in 0..20u64 {
+            let (built, value) = Built::new(|ecc, ctx| {
+                let seed = ctx.load_witness(Fr::from(seed));
+                *challenge(ecc, ctx, seed, 3).value()
+            });
+            let hash = hash_native(Purpose::Challenge, &[Fr::from(seed), Fr::from(3)]);
+            let (low, _) = split(&fe_to_biguint(&hash));
+            assert_eq!(fe_to_biguint(&value), (low << 1) + 1u8);
+            assert!(built.satisfied());
+        }
+    }
+
+    #[test]
+    fn a_hash_is_split_in_one_way_only() {
+        let claim = |hash: Fr, parts: (BigUint, BigUint)| {
+            let (built, ()) = Built::new(|ecc, ctx| {
+                let hash = ctx.load_witness(hash);
+                let parts = [parts.0, parts.1].map(|part| ctx.load_witness(biguint_to_fe(&part)));
+                constrain_split(ecc, ctx, hash, parts);
+            });
+            built.satisfied()
+        };
+        let order = modulus::<Fr>();
+        for hash in [Fr::ZERO, Fr::from(5), Fr::from(2).pow([200]), -Fr::ONE, -Fr::from(7)] {
+            let value = fe_to_biguint(&hash);
+            assert!(claim(hash, split(&value)));
+            let second = value + &order;
+            // The second split exists for the 32 % of hashes below 2^254 - r.
+            if second.bits() <= 254 {
+                assert!(!claim(hash, split(&second)), "{hash:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn purposes_with_equal_inputs_differ() {
+        let purposes =
+            [Purpose::Seed, Purpose::Challenge, Purpose::LeftOffset, Purpose::RightOffset];
+        let words = [Fr::from(1), Fr::from(2)];
+        let hashes: std::collections::BTreeSet<Fr> =
+            purposes.iter().map(|purpose| hash_native(*purpose, &words)).collect();
+        assert_eq!(hashes.len(), purposes.len());
+        let (_, cell) = Built::new(|ecc, ctx| {
+            let words = words.map(|word| ctx.load_witness(word));
+            *hash(ecc, ctx, Purpose::Seed, &words).value()
+        });
+        assert_eq!(cell, hash_native(Purpose::Seed, &words));
+    }
+
+    #[test]
+    fn the_offset_is_the_hash_and_its_counter_is_small() {
+        let (purpose, seed) = (Purpose::LeftOffset, Fr::from(11));
+        let claim = |counter: Fr, point: G1Affine| {
+            let (built, _) = Built::new(|ecc, ctx| {
+                let seed = ctx.load_witness(seed);
+                offset_at(ecc, ctx, (purpose, seed), (counter, point))
+            });
+            built.satisfied()
+        };
+        let (counter, point) = find_offset(purpose, seed);
+        assert!(claim(counter, point));
+        assert!(claim(counter, -point), "the sign of y is free");
+        assert!(!claim(counter, G1Affine::generator()));
+        assert!(!claim(counter + Fr::ONE, point));
+        let mut large = Fr::from(1 << COUNTER_BITS);
+        let far = std::iter::from_fn(|| {
+            large += Fr::ONE;
+            Some(point_at(purpose, seed, large).map(|point| (large, point)))
+        });
+        let (counter, point) = far.flatten().next().unwrap();
+        assert!(!claim(counter, point), "a counter of nine bits");
+    }
 }

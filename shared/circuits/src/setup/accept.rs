@@ -10,30 +10,30 @@ use super::{keys::VerifyingKeys, srs::SetupConstants};
 use crate::{
     poseidon::{from_word, to_word},
     recursion::family::{
-        public_words, self_word, ProofLayout, ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS,
-        GENERATOR, WORDS,
+        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, GENERATOR, ProofLayout, WORDS,
+        public_words, self_word,
     },
 };
 use halo2_base::halo2_proofs::halo2curves::{
-    bn256::{Bn256, Fq, Fr, G1Affine, G1},
-    ff::{Field, PrimeField},
-    group::{prime::PrimeCurveAffine, Curve, GroupEncoding},
     CurveAffine,
+    bn256::{Bn256, Fq, Fr, G1, G1Affine},
+    ff::{Field, PrimeField},
+    group::{Curve, GroupEncoding, prime::PrimeCurveAffine},
 };
 use protocol::{Kind, Word};
 use snark_verifier::{
     loader::native::NativeLoader,
     pcs::{
-        kzg::{KzgAccumulator, KzgDecidingKey, LimbsEncoding},
         AccumulationDecider, AccumulatorEncoding,
+        kzg::{KzgAccumulator, KzgDecidingKey, LimbsEncoding},
     },
     system::halo2::transcript::evm::EvmTranscript,
     util::transcript::TranscriptRead,
-    verifier::{plonk::PlonkProtocol, SnarkVerifier},
+    verifier::{SnarkVerifier, plonk::PlonkProtocol},
 };
 use snark_verifier_sdk::{
-    halo2::{PoseidonTranscript, POSEIDON_SPEC},
-    PlonkSuccinctVerifier, BITS, LIMBS, SHPLONK,
+    BITS, LIMBS, PlonkSuccinctVerifier, SHPLONK,
+    halo2::{POSEIDON_SPEC, PoseidonTranscript},
 };
 
 type Accumulator = KzgAccumulator<G1Affine, NativeLoader>;
@@ -195,7 +195,8 @@ fn check_encoding(
     let mut at = 0;
     for part in [commitments, openings] {
         for bytes in part.chunks_exact(point) {
-            let point = if kind == Kind::Root { big_endian_point(bytes) } else { compressed(bytes) };
+            let point =
+                if kind == Kind::Root { big_endian_point(bytes) } else { compressed(bytes) };
             let point = point.ok_or(Refusal::Encoding(at))?;
             if bool::from(point.is_identity()) {
                 return Err(Refusal::Identity(at));
@@ -331,7 +332,8 @@ fn deciding_key(setup: &SetupConstants) -> KzgDecidingKey<Bn256> {
 }
 
 fn decide(key: &KzgDecidingKey<Bn256>, accumulator: Accumulator) -> Result<(), ()> {
-    let decided = <SHPLONK as AccumulationDecider<G1Affine, NativeLoader>>::decide(key, accumulator);
+    let decided =
+        <SHPLONK as AccumulationDecider<G1Affine, NativeLoader>>::decide(key, accumulator);
     decided.map_err(|_| ())
 }
 
@@ -350,3 +352,6 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
     }
     Accumulator::new(left.to_affine(), carried.rhs)
 }
+
+#[cfg(test)]
+mod tests;

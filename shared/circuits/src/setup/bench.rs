@@ -5,14 +5,14 @@
 
 use super::{
     keys::KeyFolder,
-    prove::{prove, Made, Proof, ProveError, ProvePhase, Work},
+    prove::{Made, Proof, ProveError, ProvePhase, Work, prove},
 };
 use crate::{
     poseidon::Fr,
     recursion::family::{advice_columns, height},
-    state::{account_key, storage_key, Account, Tree},
-    tx::{account, Call, Tx, TxInput, WitnessError},
-    vm::{run, Access, Instruction, Op, Program},
+    state::{Account, Tree, account_key, storage_key},
+    tx::{Call, Tx, TxInput, WitnessError, account},
+    vm::{Access, Instruction, Op, Program, run},
 };
 use protocol::{Address, Kind};
 use serde::Serialize;
@@ -109,7 +109,12 @@ impl Block {
     }
 
     /// The `base` over `child`; the tree then stands after the tx.
-    fn base(&mut self, child: Proof, tx: &Tx, logs: Vec<Vec<Access>>) -> Result<Work, WitnessError> {
+    fn base(
+        &mut self,
+        child: Proof,
+        tx: &Tx,
+        logs: Vec<Vec<Access>>,
+    ) -> Result<Work, WitnessError> {
         let key = account_key(tx.account);
         let touched = logs.iter().flatten().map(|access| access.key);
         let keys: Vec<Fr> = std::iter::once(key).chain(touched).collect();

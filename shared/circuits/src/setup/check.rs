@@ -4,9 +4,9 @@
 //! The builder knows every constraint, and going through them takes a second.
 
 use halo2_base::{
+    AssignedValue, ContextCell,
     gates::circuit::builder::BaseCircuitBuilder,
     halo2_proofs::halo2curves::{bn256::Fr, ff::PrimeField},
-    AssignedValue, ContextCell,
 };
 use std::{
     collections::BTreeMap,
@@ -58,9 +58,9 @@ impl Values {
 pub fn satisfied(builder: &BaseCircuitBuilder<Fr>) -> Result<(), Unsatisfied> {
     assert!(!builder.witness_gen_only(), "the prover's stage keeps no constraints");
     let threads = &builder.core().phase_manager[0].threads;
-    let evaluated = threads.iter().map(|thread| {
-        (thread.id(), thread.advice.iter().map(|cell| cell.evaluate()).collect())
-    });
+    let evaluated = threads
+        .iter()
+        .map(|thread| (thread.id(), thread.advice.iter().map(|cell| cell.evaluate()).collect()));
     let values = Values(evaluated.collect());
     for thread in threads {
         gates(&thread.selector, &values.0[&thread.id()])?;

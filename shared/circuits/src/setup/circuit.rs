@@ -8,7 +8,7 @@ use crate::{
     poseidon::{Chips, Fr},
     recursion::{
         family::{ChildCells, WORDS},
-        verify::{build_leaf, build_parent, BuildError, Child, Plan, Site},
+        verify::{BuildError, Child, Plan, Site, build_leaf, build_parent},
     },
     root::{self, RootInput},
     state::TxWitness,
@@ -16,8 +16,8 @@ use crate::{
     vm::{self, Program, ProgramError, VmInput},
 };
 use halo2_base::{
-    gates::circuit::builder::BaseCircuitBuilder, halo2_proofs::halo2curves::bn256::G1Affine,
-    AssignedValue,
+    AssignedValue, gates::circuit::builder::BaseCircuitBuilder,
+    halo2_proofs::halo2curves::bn256::G1Affine,
 };
 use protocol::{Kind, Word};
 use snark_verifier::verifier::plonk::PlonkProtocol;

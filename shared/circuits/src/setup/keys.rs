@@ -16,30 +16,30 @@
 use super::{
     circuit::{self, Input},
     meter,
-    srs::{self, SetupConstants, SetupError, HEIGHTS},
+    srs::{self, HEIGHTS, SetupConstants, SetupError},
     store::{self, FileMark},
 };
 use crate::recursion::{
     family::{
-        columns, height, placeholder, positions, protocol_config, public_words, same_shape,
-        FamilyKeys, KeyFacts, ACCUMULATOR, CARRIED_KINDS,
+        ACCUMULATOR, CARRIED_KINDS, FamilyKeys, KeyFacts, columns, height, placeholder, positions,
+        protocol_config, public_words, same_shape,
     },
     verify::{BuildError, Plan},
 };
 use halo2_base::{
     gates::{
-        circuit::{builder::BaseCircuitBuilder, CircuitBuilderStage},
+        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
         flex_gate::MultiPhaseThreadBreakPoints,
     },
     halo2_proofs::{
+        SerdeFormat,
         halo2curves::bn256::{Bn256, Fr, G1Affine},
         halo2curves::ff::Field,
-        plonk::{self, keygen_pk2, ProvingKey},
+        plonk::{self, ProvingKey, keygen_pk2},
         poly::kzg::commitment::ParamsKZG,
-        SerdeFormat,
     },
 };
-use protocol::{assign::keccak::keccak256, Kind, Word};
+use protocol::{Kind, Word, assign::keccak::keccak256};
 use rand::SeedableRng;
 use snark_verifier::{system::halo2::compile, verifier::plonk::PlonkProtocol};
 use std::{
@@ -220,6 +220,26 @@ pub struct ProvingMaterial {
 }
 
 impl VerifyingKeys {
+    fn new(setup: SetupConstants, mut keys: BTreeMap<Kind, Verifying>) -> Result<Self, KeyError> {
+        let set = set_id(&setup, &keys);
+        let mut take = |kind: Kind| keys.remove(&kind).ok_or(KeyError::Missing(kind));
+        let [tx, vm, kernel, base, merge, root] = ORDER;
+        let keys = [take(tx)?, take(vm)?, take(kernel)?, take(base)?, take(merge)?, take(root)?];
+        Ok(Self { setup, keys, set })
+    }
+
+    /// Keys of other circuits than the family's, for tests of what uses keys.
+    #[cfg(test)]
+    pub(super) fn for_tests(
+        setup: SetupConstants,
+        keys: BTreeMap<Kind, plonk::VerifyingKey<G1Affine>>,
+    ) -> Self {
+        let verifying = |(kind, key)| (kind, Verifying::new(kind, key, &setup));
+        let keys: BTreeMap<Kind, Verifying> = keys.into_iter().map(verifying).collect();
+        check_shapes(&keys).unwrap();
+        Self::new(setup, keys).unwrap()
+    }
+
     /// The constants of the setup.
     #[must_use]
     pub const fn setup(&self) -> &SetupConstants {
@@ -259,11 +279,12 @@ impl VerifyingKeys {
 
 impl Verifying {
     fn new(kind: Kind, key: plonk::VerifyingKey<G1Affine>, setup: &SetupConstants) -> Self {
-        let protocol = compile(&height_only(height(kind), setup), &key, protocol_config(kind));
+        let k = key.get_domain().k();
+        let protocol = compile(&height_only(k, setup), &key, protocol_config(kind));
         let mut hasher = blake3::Hasher::new();
         hasher.update(&key.to_bytes(SerdeFormat::Processed));
         let accumulator = 0..ACCUMULATOR as u32;
-        for number in [public_words(kind) as u32, height(kind)].into_iter().chain(accumulator) {
+        for number in [public_words(kind) as u32, k].into_iter().chain(accumulator) {
             hasher.update(&number.to_be_bytes());
         }
         Self { key, protocol, hash: *hasher.finalize().as_bytes() }
@@ -369,13 +390,7 @@ impl KeyFolder {
     /// # Errors
     /// [`KeyError::Missing`], [`KeyError::Shape`], and when a file cannot be read.
     pub fn verifying_keys(&self) -> Result<VerifyingKeys, KeyError> {
-        let mut keys = self.verifying(&self.manifest()?, &ORDER)?;
-        let set = set_id(&self.setup, &keys);
-        let mut take = |kind: Kind| keys.remove(&kind).ok_or(KeyError::Missing(kind));
-        let [tx, vm, kernel, base, merge, root] = ORDER;
-        let keys =
-            [take(tx)?, take(vm)?, take(kernel)?, take(base)?, take(merge)?, take(root)?];
-        Ok(VerifyingKeys { setup: self.setup, keys, set })
+        VerifyingKeys::new(self.setup, self.verifying(&self.manifest()?, &ORDER)?)
     }
 
     /// What proofs of `kind` are made with. Reads up to 1.7 GB twice: once to check it.
@@ -528,6 +543,9 @@ impl KeyFolder {
                 columns(*kind),
             );
             let key = key.map_err(KeyError::io(&path))?;
+            if key.get_domain().k() != height(*kind) {
+                return Err(KeyError::Shape(*kind));
+            }
             keys.insert(*kind, Verifying::new(*kind, key, &self.setup));
         }
         check_shapes(&keys)?;
@@ -580,9 +598,8 @@ impl KeyFolder {
         };
         let vk = store::write(&path, write).map_err(KeyError::io(&path))?;
         let path = self.file(kind, "pk");
-        let write = |mut writer: &mut dyn io::Write| {
-            key.write(&mut writer, SerdeFormat::RawBytesUnchecked)
-        };
+        let write =
+            |mut writer: &mut dyn io::Write| key.write(&mut writer, SerdeFormat::RawBytesUnchecked);
         let pk = store::write(&path, write).map_err(KeyError::io(&path))?;
         Ok((vk, pk))
     }

@@ -6,7 +6,7 @@
 
 use super::{keys::VerifyingKeys, prove::Proof};
 use crate::{
-    poseidon::{to_word, Fr},
+    poseidon::{Fr, to_word},
     recursion::family::{ProofLayout, WORDS},
     tx::Tx,
 };
