@@ -177,9 +177,8 @@ mod tests {
     fn the_pair_of_points_with_one_encoding_is_told_apart() {
         let decimal = |digits: &str| BigUint::parse_bytes(digits.as_bytes(), 10).unwrap();
         let x = decimal("734653495049373973806201247608587340314828430225682852893");
-        let y = decimal(
-            "1656411154204348780631497196041742317954472760414214562656643902003710179884",
-        );
+        let y =
+            decimal("1656411154204348780631497196041742317954472760414214562656643902003710179884");
         let fq = |value: &BigUint| halo2_base::utils::biguint_to_fe::<Fq>(value);
         let on_curve = |x: Fq| x.square() * x + Fq::from(3) == fq(&y).square();
         let second = &x + modulus::<Fr>();

@@ -2,14 +2,14 @@
 //! same with a cell overwritten, as a prover may who does not follow the builder.
 
 use super::{
-    field::{LIMBS, LIMB_BITS},
+    field::{LIMB_BITS, LIMBS},
     points::{Cell, SymbolicEcc},
 };
 use crate::setup::check::satisfied;
 use halo2_base::{
-    gates::circuit::{builder::BaseCircuitBuilder, BaseCircuitParams, CircuitBuilderStage},
-    halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr},
     Context,
+    gates::circuit::{BaseCircuitParams, CircuitBuilderStage, builder::BaseCircuitBuilder},
+    halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr},
 };
 use halo2_ecc::bn254::FpChip;
 

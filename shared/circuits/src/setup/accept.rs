@@ -6,34 +6,37 @@
 //! unprovable for free. And nothing is verified before the claims it carries are settled with the
 //! real keys: a key is bound by them, not by its digest.
 
-use super::{keys::VerifyingKeys, srs::SetupConstants};
+use super::{
+    keys::{VerifyingKeys, point_bytes},
+    srs::SetupConstants,
+};
 use crate::{
     poseidon::{from_word, to_word},
     recursion::family::{
-        public_words, self_word, ProofLayout, ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS,
-        GENERATOR, WORDS,
+        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, GENERATOR, ProofLayout, WORDS,
+        public_words, self_word,
     },
 };
 use halo2_base::halo2_proofs::halo2curves::{
-    bn256::{Bn256, Fq, Fr, G1Affine, G1},
-    ff::{Field, PrimeField},
-    group::{prime::PrimeCurveAffine, Curve, GroupEncoding},
     CurveAffine,
+    bn256::{Bn256, Fq, Fr, G1, G1Affine},
+    ff::{Field, PrimeField},
+    group::{Curve, GroupEncoding, prime::PrimeCurveAffine},
 };
 use protocol::{Kind, Word};
 use snark_verifier::{
     loader::native::NativeLoader,
     pcs::{
-        kzg::{KzgAccumulator, KzgDecidingKey, LimbsEncoding},
         AccumulationDecider, AccumulatorEncoding,
+        kzg::{KzgAccumulator, KzgDecidingKey, LimbsEncoding},
     },
     system::halo2::transcript::evm::EvmTranscript,
     util::transcript::TranscriptRead,
-    verifier::{plonk::PlonkProtocol, SnarkVerifier},
+    verifier::{SnarkVerifier, plonk::PlonkProtocol},
 };
 use snark_verifier_sdk::{
-    halo2::{PoseidonTranscript, POSEIDON_SPEC},
-    PlonkSuccinctVerifier, BITS, LIMBS, SHPLONK,
+    BITS, LIMBS, PlonkSuccinctVerifier, SHPLONK,
+    halo2::{POSEIDON_SPEC, PoseidonTranscript},
 };
 
 type Accumulator = KzgAccumulator<G1Affine, NativeLoader>;
@@ -185,7 +188,7 @@ fn check_encoding(
     proof: &[u8],
 ) -> Result<(), Refusal> {
     let layout = ProofLayout::of(protocol);
-    let point = if kind == Kind::Root { 64 } else { 32 };
+    let point = point_bytes(kind);
     let expected = layout.bytes(point);
     if proof.len() != expected {
         return Err(Refusal::Length { kind, expected, got: proof.len() });
@@ -195,7 +198,8 @@ fn check_encoding(
     let mut at = 0;
     for part in [commitments, openings] {
         for bytes in part.chunks_exact(point) {
-            let point = if kind == Kind::Root { big_endian_point(bytes) } else { compressed(bytes) };
+            let point =
+                if kind == Kind::Root { big_endian_point(bytes) } else { compressed(bytes) };
             let point = point.ok_or(Refusal::Encoding(at))?;
             if bool::from(point.is_identity()) {
                 return Err(Refusal::Identity(at));
@@ -331,7 +335,8 @@ fn deciding_key(setup: &SetupConstants) -> KzgDecidingKey<Bn256> {
 }
 
 fn decide(key: &KzgDecidingKey<Bn256>, accumulator: Accumulator) -> Result<(), ()> {
-    let decided = <SHPLONK as AccumulationDecider<G1Affine, NativeLoader>>::decide(key, accumulator);
+    let decided =
+        <SHPLONK as AccumulationDecider<G1Affine, NativeLoader>>::decide(key, accumulator);
     decided.map_err(|_| ())
 }
 
@@ -349,6 +354,13 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
         }
     }
     Accumulator::new(left.to_affine(), carried.rhs)
+}
+
+/// Whether the claim in these public words holds: rule 6 without a proof.
+#[cfg(test)]
+pub(crate) fn claim_holds(keys: &VerifyingKeys, kind: Kind, public: &[Fr]) -> bool {
+    let carried = carried_accumulator(public).unwrap();
+    decide(&deciding_key(keys.setup()), resolve(keys, kind, public, carried)).is_ok()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     poseidon::{Chips, Fr},
     recursion::{
         family::{ChildCells, WORDS},
-        verify::{build_leaf, build_parent, BuildError, Child, Plan, Site},
+        verify::{BuildError, Child, Plan, Site, build_leaf, build_parent},
     },
     root::{self, RootInput},
     state::TxWitness,
@@ -16,8 +16,8 @@ use crate::{
     vm::{self, Program, ProgramError, VmInput},
 };
 use halo2_base::{
-    gates::circuit::builder::BaseCircuitBuilder, halo2_proofs::halo2curves::bn256::G1Affine,
-    AssignedValue,
+    AssignedValue, gates::circuit::builder::BaseCircuitBuilder,
+    halo2_proofs::halo2curves::bn256::G1Affine,
 };
 use protocol::{Kind, Word};
 use snark_verifier::verifier::plonk::PlonkProtocol;
@@ -43,7 +43,7 @@ pub(super) const SOURCES: [&str; 14] = [
 /// The witness of one circuit's application.
 pub(super) enum Input {
     Tx(TxInput),
-    Vm(VmInput),
+    Vm(Box<VmInput>),
     Kernel(KernelInput),
     Base(BaseInput),
     Merge(MergeInput),
@@ -96,7 +96,7 @@ impl Input {
             Kind::Vm => {
                 let program = Program::new(&[])?;
                 let call = Call { caller: zero, program: zero, args: [zero; tx::ARGS] };
-                Self::Vm(VmInput { program, call, slots: Vec::new(), payee })
+                Self::Vm(Box::new(VmInput { program, call, slots: Vec::new(), payee }))
             }
             Kind::Kernel => {
                 Self::Kernel(KernelInput { first: child(0), vm: child(1), left: zero, payee })

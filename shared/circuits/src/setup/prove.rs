@@ -6,10 +6,11 @@
 //! memory ends, and nothing here can be cancelled but by ending the process.
 
 use super::{
-    accept::{accept, Accepted, Refusal},
-    check::{satisfied, Unsatisfied},
-    circuit::{self, words, Input},
-    keys::{KeyError, KeyFolder, ProvingMaterial, VerifyingKeys},
+    accept::{Accepted, Refusal, accept},
+    check::{Unsatisfied, satisfied},
+    circuit::{self, Input, words},
+    folder::{KeyFolder, ProvingMaterial},
+    keys::{KeyError, VerifyingKeys},
     meter,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     credit::Record,
     kernel::KernelInput,
     merge::MergeInput,
-    poseidon::{from_word, to_word, Fr},
+    poseidon::{Fr, from_word, to_word},
     recursion::{
         family::self_word,
         verify::{BuildError, Child, Plan},
@@ -29,7 +30,7 @@ use crate::{
 };
 use halo2_base::{
     gates::{
-        circuit::{builder::BaseCircuitBuilder, CircuitBuilderStage},
+        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
         flex_gate::MultiPhaseThreadBreakPoints,
     },
     halo2_proofs::{
@@ -42,10 +43,8 @@ use halo2_base::{
 use protocol::{Address, Kind, Word};
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
-use snark_verifier::{
-    loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript,
-};
-use snark_verifier_sdk::halo2::{PoseidonTranscript, POSEIDON_SPEC};
+use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
+use snark_verifier_sdk::halo2::{POSEIDON_SPEC, PoseidonTranscript};
 use std::time::Instant;
 
 /// A proof with what belongs to it. Not yet accepted: it may come from anybody.
@@ -65,7 +64,7 @@ pub struct Proof {
 /// A kind as its number.
 mod kind_number {
     use protocol::Kind;
-    use serde::{de::Error, Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
@@ -80,6 +79,7 @@ mod kind_number {
 
 /// What is to be proved, with everything it takes but the payee.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one is alive per process")]
 pub enum Work {
     /// A client's tx. Holds its secret.
     Tx(TxInput),
@@ -257,7 +257,7 @@ impl Work {
             Self::Tx(input) => Input::Tx(input.clone()),
             Self::Vm { program, call, slots } => {
                 let (program, call, slots) = (program.clone(), *call, slots.clone());
-                Input::Vm(VmInput { program, call, slots, payee })
+                Input::Vm(Box::new(VmInput { program, call, slots, payee }))
             }
             Self::Kernel { first, vm, left } => {
                 let (first, vm) = (first.as_child()?, vm.as_child()?);
@@ -315,11 +315,7 @@ impl Proof {
         let credit = self.credit.map_or(to_word(Fr::zero()), |record| to_word(record.value()));
         let payee = self.credit.map_or(to_word(Fr::zero()), |record| to_word(record.payee));
         let words = accepted.words();
-        if (words[4], words[5]) == (credit, payee) {
-            Ok(accepted)
-        } else {
-            Err(Refusal::Record)
-        }
+        if (words[4], words[5]) == (credit, payee) { Ok(accepted) } else { Err(Refusal::Record) }
     }
 }
 
@@ -360,8 +356,7 @@ pub fn prove(
         return Err(ProveError::Own("it does not say what the witness says"));
     }
     let cpu_ms = meter::cpu_ms().saturating_sub(cpu);
-    let timings =
-        Timings { cpu_ms, wall_ms: millis(clock), accept_ms, peak_mb: meter::peak_mb() };
+    let timings = Timings { cpu_ms, wall_ms: millis(clock), accept_ms, peak_mb: meter::peak_mb() };
     Ok(Made { proof, timings })
 }
 

@@ -7,22 +7,22 @@
 
 use super::store::{self, FileMark};
 use halo2_base::halo2_proofs::{
+    SerdeFormat,
     arithmetic::{best_multiexp, parallelize},
     halo2curves::{
-        bn256::{Bn256, Fr, G1Affine, G2Affine, G1},
+        bn256::{Bn256, Fr, G1, G1Affine, G2Affine},
         ff::{Field, PrimeField},
-        group::{prime::PrimeCurveAffine, Curve, Group, GroupEncoding},
+        group::{Curve, Group, GroupEncoding, prime::PrimeCurveAffine},
         pairing::Engine,
         serde::SerdeObject,
     },
     poly::{
+        EvaluationDomain,
         commitment::{Params, ParamsProver},
         kzg::commitment::ParamsKZG,
-        EvaluationDomain,
     },
-    SerdeFormat,
 };
-use rand::{rngs::OsRng, SeedableRng};
+use rand::{SeedableRng, rngs::OsRng};
 use rand_chacha::ChaCha20Rng;
 use std::{
     fs::File,
@@ -172,9 +172,10 @@ fn multiples_of_g() -> Vec<G1Affine> {
 fn times_g(table: &[G1Affine], scalar: &Fr) -> G1 {
     let digits = scalar.to_bytes();
     let digits = digits.chunks_exact(2).map(|d| usize::from(d[0]) | usize::from(d[1]) << 8);
-    digits.enumerate().filter(|(_, digit)| *digit != 0).fold(G1::identity(), |sum, (window, digit)| {
-        sum + table[(window << WINDOW) + digit]
-    })
+    digits
+        .enumerate()
+        .filter(|(_, digit)| *digit != 0)
+        .fold(G1::identity(), |sum, (window, digit)| sum + table[(window << WINDOW) + digit])
 }
 
 fn points(table: &[G1Affine], scalars: &[Fr]) -> Vec<G1Affine> {
@@ -304,7 +305,8 @@ pub(super) fn write_imported(
 pub fn import(path: &Path) -> Result<ParamsKZG<Bn256>, SetupError> {
     let unusable = |why| SetupError::Unusable { path: path.to_owned(), why };
     let expected = HEIGHTS[HEIGHTS.len() - 1];
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(SetupError::io(path))?);
+    let mut reader =
+        BufReader::with_capacity(1 << 20, File::open(path).map_err(SetupError::io(path))?);
     let mut head = [0; 4];
     io::Read::read_exact(&mut reader, &mut head).map_err(SetupError::io(path))?;
     if u32::from_le_bytes(head) != expected {

@@ -4,131 +4,10 @@
 //! valid as a proof and only acceptance stands between its words and a parent.
 
 use super::*;
-use crate::recursion::family::{advice_columns, columns};
-use halo2_base::{
-    gates::circuit::{builder::BaseCircuitBuilder, BaseCircuitParams, CircuitBuilderStage},
-    halo2_proofs::{
-        plonk::{create_proof, keygen_pk2, verify_proof, ProvingKey},
-        poly::{
-            commitment::ParamsProver,
-            kzg::{
-                commitment::{KZGCommitmentScheme, ParamsKZG},
-                multiopen::{ProverSHPLONK, VerifierSHPLONK},
-                strategy::AccumulatorStrategy,
-            },
-            VerificationStrategy,
-        },
-        transcript::TranscriptWriterBuffer,
-    },
-    utils::{biguint_to_fe, fe_to_biguint, modulus},
-};
+use crate::setup::forge::{FORGE, forge, forge_with, honest, library_accepts, limbs};
+use halo2_base::utils::{biguint_to_fe, fe_to_biguint, modulus};
 use num_bigint::BigUint;
-use rand::{rngs::OsRng, RngCore, SeedableRng};
-use rand_chacha::ChaCha20Rng;
-use snark_verifier::util::arithmetic::fe_to_limbs;
-use std::{collections::BTreeMap, sync::LazyLock};
-
-const K: u32 = 10;
-
-struct Forge {
-    params: ParamsKZG<Bn256>,
-    keys: BTreeMap<Kind, ProvingKey<G1Affine>>,
-    verifying: VerifyingKeys,
-}
-
-static FORGE: LazyLock<Forge> = LazyLock::new(|| {
-    let params = ParamsKZG::<Bn256>::setup(K, ChaCha20Rng::from_seed([9; 32]));
-    let key = |kind: Kind| {
-        let words = vec![Fr::ZERO; public_words(kind)];
-        keygen_pk2(&params, &circuit(kind, &words, CircuitBuilderStage::Keygen), false).unwrap()
-    };
-    let keys: BTreeMap<Kind, ProvingKey<G1Affine>> =
-        Kind::ALL.into_iter().map(|kind| (kind, key(kind))).collect();
-    let verifying = keys.iter().map(|(kind, key)| (*kind, key.get_vk().clone())).collect();
-    let verifying = VerifyingKeys::for_tests(super::super::srs::constants(&params), verifying);
-    Forge { params, keys, verifying }
-});
-
-/// Shows `words`, whatever they are. A constant of its own makes each kind's key another one.
-fn circuit(kind: Kind, words: &[Fr], stage: CircuitBuilderStage) -> BaseCircuitBuilder<Fr> {
-    let columns = BaseCircuitParams {
-        k: K as usize,
-        lookup_bits: Some(K as usize - 1),
-        num_advice_per_phase: vec![advice_columns(kind)],
-        ..columns(kind)
-    };
-    let mut builder = BaseCircuitBuilder::from_stage(stage).use_params(columns);
-    builder.set_break_points(vec![vec![]]);
-    let ctx = builder.main(0);
-    ctx.load_constant(Fr::from(1000 + kind as u64));
-    builder.assigned_instances[0] = words.iter().map(|word| ctx.load_witness(*word)).collect();
-    builder
-}
-
-/// A proof of `kind` that shows the first words, over `words` as instances.
-fn forge_with(kind: Kind, words: &[Fr], rng: impl RngCore) -> Vec<u8> {
-    let shown = &words[..public_words(kind).min(words.len())];
-    let circuit = circuit(kind, shown, CircuitBuilderStage::Prover);
-    let (params, key) = (&FORGE.params, &FORGE.keys[&kind]);
-    macro_rules! prove {
-        ($transcript:expr) => {{
-            let mut transcript = $transcript;
-            create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-                params,
-                key,
-                &[circuit],
-                &[&[words]],
-                rng,
-                &mut transcript,
-            )
-            .unwrap();
-            TranscriptWriterBuffer::<Vec<u8>, G1Affine, _>::finalize(transcript)
-        }};
-    }
-    if kind == Kind::Root {
-        prove!(EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::new(Vec::new()))
-    } else {
-        let spec = POSEIDON_SPEC.clone();
-        prove!(PoseidonTranscript::<NativeLoader, Vec<u8>>::from_spec(Vec::new(), spec))
-    }
-}
-
-fn forge(kind: Kind, words: &[Fr]) -> Vec<u8> {
-    forge_with(kind, words, OsRng)
-}
-
-/// What the library's own verifier says of a family proof, with its pairing.
-fn library_accepts(kind: Kind, words: &[Fr], proof: &[u8]) -> bool {
-    let spec = POSEIDON_SPEC.clone();
-    let mut transcript = PoseidonTranscript::<NativeLoader, &[u8]>::from_spec(proof, spec);
-    let params = FORGE.params.verifier_params();
-    let strategy = AccumulatorStrategy::new(params);
-    let key = FORGE.keys[&kind].get_vk();
-    verify_proof::<_, VerifierSHPLONK<'_, Bn256>, _, _, _>(
-        params,
-        key,
-        strategy,
-        &[&[words]],
-        &mut transcript,
-    )
-    .is_ok_and(VerificationStrategy::<_, VerifierSHPLONK<'_, Bn256>>::finalize)
-}
-
-fn limbs(left: G1Affine, right: G1Affine) -> Vec<Fr> {
-    let coordinates = [left.x, left.y, right.x, right.y];
-    coordinates.into_iter().flat_map(|x| fe_to_limbs::<_, Fr, LIMBS, BITS>(x)).collect()
-}
-
-/// Words acceptance takes: a true accumulator, nothing carried, the pinned self digest.
-fn honest(kind: Kind) -> Vec<Fr> {
-    let setup = FORGE.verifying.setup();
-    let mut words = limbs(setup.tau_g, setup.g);
-    words.resize(public_words(kind), Fr::ZERO);
-    if kind != Kind::Root {
-        words[WORDS] = self_word(kind).map_or(Fr::ZERO, |named| FORGE.verifying.digest(named));
-    }
-    words
-}
+use rand::RngCore;
 
 fn judge(kind: Kind, words: &[Fr], proof: &[u8]) -> Result<Accepted, Refusal> {
     let words: Vec<Word> = words.iter().map(|word| to_word(*word)).collect();
@@ -173,9 +52,10 @@ fn a_second_encoding_of_the_accumulator_is_refused() {
     for coordinate in 0..4 {
         let mut words = honest(Kind::Merge);
         let at = 3 * coordinate;
-        let number = words[at..at + 3].iter().rev().fold(BigUint::default(), |number, limb| {
-            (number << BITS) + fe_to_biguint(limb)
-        });
+        let number = words[at..at + 3]
+            .iter()
+            .rev()
+            .fold(BigUint::default(), |number, limb| (number << BITS) + fe_to_biguint(limb));
         let number = number + modulus::<Fq>();
         for limb in 0..3 {
             let mask = (BigUint::from(1u8) << BITS) - 1u8;
