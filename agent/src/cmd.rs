@@ -1,5 +1,14 @@
 //! The command line: one file per command.
 
+mod bench;
+mod claim;
+mod devnet;
+pub(crate) mod keys;
+mod prove;
+mod run;
+mod sequencer;
+mod setup;
+mod simulate;
 mod status;
 
 use std::path::PathBuf;
@@ -21,9 +30,26 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// One agent, in the foreground, until SIGTERM.
+    Run(run::Arguments),
+    /// A whole network on this machine: Ethereum node, sequencer, agents, clients.
+    Devnet(devnet::Arguments),
+    /// One sequencer, in the foreground, until SIGTERM.
+    Sequencer(run::Arguments),
     /// State of a running agent; with -q only the exit code: 0 ok, 10 degraded, 20 at risk,
     /// 30 not working, 40 no agent.
     Status(status::Arguments),
+    /// Setup and proving keys.
+    Setup(setup::Arguments),
+    /// What each circuit costs on this machine.
+    Bench(bench::Arguments),
+    /// Simulated networks on the same core.
+    Simulate(simulate::Arguments),
+    /// Claims payouts through a running agent.
+    Claim(claim::Arguments),
+    /// One task from stdin (internal).
+    #[command(hide = true)]
+    Prove,
 }
 
 /// Which agent's socket a command talks to.
@@ -38,7 +64,15 @@ pub(crate) struct SocketArgument {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     crate::telemetry::start(arguments.log);
     match arguments.command {
+        Command::Run(it) => block_on(run::run(it)),
+        Command::Devnet(it) => block_on(devnet::run(it)),
+        Command::Sequencer(it) => block_on(sequencer::run(it)),
         Command::Status(it) => block_on(status::run(it)),
+        Command::Setup(it) => setup::run(it),
+        Command::Bench(it) => block_on(bench::run(it)),
+        Command::Simulate(it) => simulate::run(&it),
+        Command::Claim(it) => block_on(claim::run(it)),
+        Command::Prove => Ok(prove::run()),
     }
 }
 

@@ -117,19 +117,6 @@ pub(crate) struct Genesis {
     pub(crate) clients: u16,
     /// Balance of each, in the rollup's fee token.
     pub(crate) balance: u64,
-    /// What each holds of the `transfer` token.
-    pub(crate) tokens: u64,
-    /// What each has deposited in the `swap` market, of either token.
-    pub(crate) deposits: u64,
-    /// Reserve of either token in the market.
-    pub(crate) reserves: u64,
-}
-
-impl From<&Genesis> for crate::rollup::genesis::DevnetGenesis {
-    fn from(it: &Genesis) -> Self {
-        let Genesis { clients, balance, tokens, deposits, reserves } = *it;
-        Self { clients, balance, tokens, deposits, reserves }
-    }
 }
 
 /// Protocol parameters as people write them: seconds where a person thinks in seconds.

@@ -106,6 +106,17 @@ pub(crate) enum L1Error {
     /// Bytes that are no secret key.
     #[error("L1-012: {0} is no valid secret key; create it anew with `keys new`")]
     Key(&'static str),
+    /// The committed verifier is not that of the keys in use.
+    #[error(
+        "L1-014: the committed root verifier is of circuit set {found}, the keys are of {expected}; \
+         run assets/contracts/build.sh"
+    )]
+    OtherVerifier {
+        /// Set of the committed verifier.
+        found: String,
+        /// Set of the keys.
+        expected: String,
+    },
     /// The sender stopped, after an error that it reported.
     #[error("L1-013: the sender has stopped; its last error says why")]
     Stopped,
@@ -128,6 +139,7 @@ impl L1Error {
             Self::InsecureSetup { .. } => "L1-011",
             Self::Key(_) => "L1-012",
             Self::Stopped => "L1-013",
+            Self::OtherVerifier { .. } => "L1-014",
         }
     }
 

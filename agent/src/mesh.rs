@@ -41,7 +41,7 @@ use wire::{Domain, Reject, Signed, Verified};
 
 use self::{error::Close, gossip::Board, peers::Table};
 pub(crate) use self::{
-    error::{FetchError, MeshError, Miss, ParseError},
+    error::{FetchError, MeshError},
     members::{Bootstrap, Members, PeerId, Prover, Role},
     tls::MeshKey,
     transfer::BlobSource,
@@ -55,7 +55,7 @@ pub(crate) struct MeshConfig {
     pub(crate) listen: SocketAddr,
     /// Address that peers are told; `None` if they see the right one themselves.
     pub(crate) advertise: Option<SocketAddr>,
-    /// Peers to begin with.
+    /// Peers to begin with: the configured ones, and addresses remembered from the last run.
     pub(crate) bootstrap: Vec<Bootstrap>,
     /// Chain and Registry that messages are signed for.
     pub(crate) domain: Domain,
@@ -65,7 +65,8 @@ pub(crate) struct MeshConfig {
     pub(crate) blobs: Arc<dyn BlobSource>,
 }
 
-/// News from the mesh.
+/// News from the mesh. Whoever started it must keep reading: when [`limits::EVENTS_MAX`] wait, no
+/// more messages are read from peers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum MeshEvent {
     /// A message, for the first time; it was checked and is being forwarded.
@@ -231,8 +232,8 @@ impl Mesh {
         self.shared.board().of_slot(slot)
     }
 
-    /// Fetches a blob of at most `bytes_max` bytes; what is returned hashes to its name. At most
-    /// four peers are asked, one after the other.
+    /// Fetches a blob of at most `bytes_max` bytes; what is returned hashes to its name. Peers are
+    /// asked one after the other until four of them were slow, lost or lying.
     ///
     /// # Errors
     /// [`FetchError`] says who was asked and why each did not give it.

@@ -11,8 +11,10 @@ pub(crate) mod journal;
 pub(crate) mod payout;
 pub(crate) mod planning;
 pub(crate) mod roster;
+pub(crate) mod sequencing;
 pub(crate) mod serving;
 pub(crate) mod snapshot;
+pub(crate) mod start;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,8 +23,8 @@ use std::{
 
 use circuits::setup::keys::VerifyingKeys;
 use protocol::{
-    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, ProverEvent,
-    ProverId, Record, Slot, StatementId, TaskId,
+    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, ProverEvent, ProverId,
+    Record, Slot, StatementId, TaskId,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::{
@@ -169,7 +171,8 @@ impl Shell {
         let done = self.parts.store.append_async(records).await;
         done.map_err(|error| store_failed(&error))?;
         for entry in records.drain(..) {
-            if let Entry::Record(Record::Made { credit, .. } | Record::Held { credit, .. }) = entry {
+            if let Entry::Record(Record::Made { credit, .. } | Record::Held { credit, .. }) = entry
+            {
                 self.records.insert(credit);
             }
         }
@@ -273,7 +276,10 @@ impl Shell {
                         Ok(Some(Input::Prover(made)))
                     }
                     Err(error) => {
-                        self.note("PRV-074", format!("the proof of {node} cannot be kept: {error}"));
+                        self.note(
+                            "PRV-074",
+                            format!("the proof of {node} cannot be kept: {error}"),
+                        );
                         Ok(Some(Input::Prover(ProverEvent::Failed { task, why: "PRV-074" })))
                     }
                 }
@@ -495,6 +501,16 @@ impl Shell {
         }
     }
 
+    /// Reads from L1 what the screens show of bond and gas.
+    pub(crate) async fn read_money(&mut self) {
+        if let Ok((lane, _)) = self.parts.l1.bonds_asked().await {
+            self.look.bond_per_lane = lane;
+        }
+        if let Ok(wei) = self.parts.l1.wei(self.parts.sender.account()).await {
+            self.look.gas_wei = wei;
+        }
+    }
+
     /// Settled slots, oldest first.
     pub(crate) const fn settled(&self) -> &BTreeMap<Slot, SettledSlot> {
         &self.settled
@@ -544,10 +560,8 @@ impl Shell {
         let calls = match self.claim_calls(slot, payee) {
             Ok(calls) => calls,
             Err(error) => {
-                let _ = reply.send(Reply::Refused {
-                    code: error.code().into(),
-                    text: error.to_string(),
-                });
+                let _ = reply
+                    .send(Reply::Refused { code: error.code().into(), text: error.to_string() });
                 return;
             }
         };
@@ -621,7 +635,8 @@ fn store_failed(error: &crate::store::StoreError) -> anyhow::Error {
 pub(crate) fn parse_address(text: &str) -> Result<Address, Coded> {
     let mut bytes = [0; 20];
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    hex::decode_to_slice(digits, &mut bytes)
-        .map_err(|_| Coded::new("CFG-004", format!("`{text}` is not an address of 40 hex digits")))?;
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
+        Coded::new("CFG-004", format!("`{text}` is not an address of 40 hex digits"))
+    })?;
     Ok(Address(bytes))
 }

@@ -1,6 +1,8 @@
 //! One integration binary: linking once keeps CI short.
 
 #[cfg(test)]
+mod contracts;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod parameters;

@@ -70,6 +70,7 @@ async fn build(
     let prover = &config.prover;
     let pool = pool::Config::own_binary(
         config.folders.cache.clone(),
+        config.l1.chain_id,
         prover.threads,
         prover.proofs_at_once,
     );
@@ -79,8 +80,13 @@ async fn build(
     let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::default()));
     let control = Control::start(&config.folders.socket, receiver, asked)?;
     let mesh = base.mesh;
-    let planner =
-        Planner { keys: Arc::clone(&keys), programs, store: store.clone(), mesh: mesh.clone(), proof_bytes };
+    let planner = Planner {
+        keys: Arc::clone(&keys),
+        programs,
+        store: store.clone(),
+        mesh: mesh.clone(),
+        proof_bytes,
+    };
     let follow = base.follower.events;
     let follower = base.follower.task;
     tokio::spawn(async move {

@@ -9,10 +9,7 @@ use circuits::setup::{
 use protocol::Kind;
 
 use super::print_line;
-use crate::{
-    error::Coded,
-    shell::start::key_folder,
-};
+use crate::{error::Coded, shell::start::key_folder};
 
 /// Options of `setup`.
 #[derive(clap::Args, Debug)]

@@ -120,6 +120,15 @@ impl Pool {
     }
 }
 
+/// An accepted root proof.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Settlement {
+    /// Gas of the whole transaction.
+    pub(crate) gas: u64,
+    /// Unix seconds of its block.
+    pub(crate) time_s: u64,
+}
+
 /// A connection to L1; clones share it.
 #[derive(Clone)]
 pub(crate) struct L1 {
@@ -151,12 +160,7 @@ impl L1 {
             .iter()
             .map(|url| Ok((url.clone(), transport(url)?)))
             .collect::<Result<_, L1Error>>()?;
-        let single = named.iter().map(|(_, transport)| provider(transport.clone())).collect();
-        let l1 = Self {
-            provider: provider(BoxTransport::new(Failover::new(named))),
-            endpoints: single,
-            contracts,
-        };
+        let l1 = Self::over(named, contracts);
         let found = l1.provider.get_chain_id().await.map_err(|e| L1Error::rpc("chain id", e))?;
         if found != contracts.chain_id {
             return Err(L1Error::WrongChain {
@@ -165,6 +169,15 @@ impl L1 {
             });
         }
         Ok(l1)
+    }
+
+    /// The same over any transports, each with a name for logs.
+    pub(super) fn over(named: Vec<(String, BoxTransport)>, contracts: Contracts) -> Self {
+        Self {
+            endpoints: named.iter().map(|(_, transport)| provider(transport.clone())).collect(),
+            provider: provider(BoxTransport::new(Failover::new(named))),
+            contracts,
+        }
     }
 
     /// The newest block.
@@ -351,6 +364,29 @@ impl L1 {
     pub(crate) async fn find_sequencer(&self, owner: Address) -> Result<SequencerId, L1Error> {
         let found = self.registry().sequencerOf(evm(owner)).call().await;
         found.map(SequencerId).map_err(|e| L1Error::rpc("a sequencer", e))
+    }
+
+    /// Where and at what price L1 accepted the root proof of `slot`.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers, or the slot is not settled.
+    pub(crate) async fn settlement(&self, slot: Slot) -> Result<Settlement, L1Error> {
+        let failed = |e: String| L1Error::rpc("a settlement", e);
+        let filter = alloy::rpc::types::Filter::new()
+            .address(evm(self.contracts.slots))
+            .event_signature(<Slots::Settled as alloy::sol_types::SolEvent>::SIGNATURE_HASH)
+            .topic1(U256::from(slot.0))
+            .from_block(self.contracts.from_block);
+        let logs = self.provider.get_logs(&filter).await.map_err(|e| failed(e.to_string()))?;
+        let log = logs.last().ok_or_else(|| failed(format!("slot {slot} is not settled")))?;
+        let hash = log.transaction_hash.unwrap_or_default();
+        let receipt = self.provider.get_transaction_receipt(hash).await;
+        let receipt = receipt.map_err(|e| failed(e.to_string()))?;
+        let receipt = receipt.ok_or_else(|| failed("it has no receipt".into()))?;
+        let number = BlockNumberOrTag::Number(log.block_number.unwrap_or_default());
+        let block = self.block(number).await?;
+        let block = block.ok_or_else(|| failed("its block is gone".into()))?;
+        Ok(Settlement { gas: receipt.gas_used, time_s: block.header.timestamp })
     }
 
     /// Wei of `account`.

@@ -57,6 +57,32 @@ pub(crate) struct Plan {
     pub(crate) reward_fund: u128,
 }
 
+/// The root verifier as it was generated, compiled and committed.
+const ROOT_VERIFIER: &str = include_str!("../../../assets/abi/RootVerifier.json");
+/// Contracts deployed before `Slots`: token, hash, verifier, registry, rewards.
+const BEFORE_SLOTS: u64 = 5;
+
+/// Creation code of the committed root verifier, if it is the one of circuit set `set`.
+///
+/// # Errors
+/// `L1-014` if the committed verifier is of another set.
+pub(crate) fn root_verifier(set: Word) -> Result<Vec<u8>, L1Error> {
+    let committed: serde_json::Value = serde_json::from_str(ROOT_VERIFIER).unwrap_or_default();
+    let text = |name: &str| committed[name].as_str().unwrap_or_default().to_owned();
+    let (found, expected) = (text("circuit_set"), format!("0x{}", hex::encode(set)));
+    if found != expected {
+        return Err(L1Error::OtherVerifier { found, expected });
+    }
+    hex::decode(text("bytecode").trim_start_matches("0x"))
+        .map_err(|e| L1Error::Deploy { contract: "the root verifier", why: e.to_string() })
+}
+
+/// Where `Slots` will stand when `deployer`, who sent nothing before, deploys: what the first
+/// state root depends on.
+pub(crate) fn slots_address(deployer: Address) -> Address {
+    Address(evm(deployer).create(BEFORE_SLOTS).into_array())
+}
+
 /// Supply of the devnet's token: a billion.
 const SUPPLY: u128 = 1_000_000_000 * 10_u128.pow(18);
 
@@ -78,20 +104,54 @@ pub(crate) async fn deploy(
     let from_block = deployer.provider.get_block_number().await;
     let from_block = from_block.map_err(|e| L1Error::rpc("the head", e))?;
     let token = deployer.token().await?;
-    let poseidon = deployer.create("PoseidonT3", PoseidonT3::BYTECODE.clone()).await?;
-    let verifier = deployer.create("the root verifier", plan.verifier.clone().into()).await?;
-    let registry = deployer.registry(token, plan).await?;
-    let (rewards, slots) = deployer.slots(token, poseidon, registry, verifier, plan).await?;
+    let base = Base {
+        token,
+        poseidon: deployer.create("PoseidonT3", PoseidonT3::BYTECODE.clone()).await?,
+        verifier: deployer.create("the root verifier", plan.verifier.clone().into()).await?,
+        registry: deployer.registry(token, plan).await?,
+    };
+    let (rewards, slots) = deployer.slots(&base, plan).await?;
     deployer.pay(token, rewards, plan).await?;
     let address = |it: EvmAddress| Address(it.into_array());
     Ok(Contracts {
         chain_id: deployer.chain_id,
-        registry: address(registry),
+        registry: address(base.registry),
         slots: address(slots),
         rewards: address(rewards),
         token: address(token),
         from_block,
     })
+}
+
+/// What `Rewards` and `Slots` stand on.
+struct Base {
+    token: EvmAddress,
+    poseidon: EvmAddress,
+    verifier: EvmAddress,
+    registry: EvmAddress,
+}
+
+/// Gas of one transaction that does nothing but verify a root proof: `verifier` is the contract's
+/// creation code and the calldata of the proof.
+///
+/// # Errors
+/// `L1-010` if the contract cannot be created or refuses the proof.
+pub(crate) async fn verification_gas(
+    url: &str,
+    secret: &[u8; 32],
+    verifier: (Vec<u8>, Vec<u8>),
+) -> Result<u64, L1Error> {
+    let failed = |why: String| L1Error::Deploy { contract: "the root verifier", why };
+    let deployer = Deployer::connect(url, secret).await?;
+    let address = deployer.create("the root verifier", verifier.0.into()).await?;
+    let request = TransactionRequest::default().with_to(address).with_input(verifier.1);
+    let sent = deployer.provider.send_transaction(request).await;
+    let receipt = sent.map_err(|e| failed(e.to_string()))?.get_receipt().await;
+    let receipt = receipt.map_err(|e| failed(e.to_string()))?;
+    if !receipt.status() {
+        return Err(failed("it refuses the proof".into()));
+    }
+    Ok(receipt.gas_used)
 }
 
 struct Deployer {
@@ -149,23 +209,17 @@ impl Deployer {
     }
 
     /// `Rewards` and `Slots` name each other: the second one's address follows from our nonce.
-    async fn slots(
-        &self,
-        token: EvmAddress,
-        poseidon: EvmAddress,
-        registry: EvmAddress,
-        verifier: EvmAddress,
-        plan: &Plan,
-    ) -> Result<(EvmAddress, EvmAddress), L1Error> {
+    async fn slots(&self, base: &Base, plan: &Plan) -> Result<(EvmAddress, EvmAddress), L1Error> {
         let nonce = self.provider.get_transaction_count(self.account).await;
         let nonce = nonce.map_err(|e| L1Error::rpc("the nonce", e))?;
         let expected = self.account.create(nonce + 1);
-        let rewards = Rewards::deploy(self.provider.clone(), token, poseidon, expected).await;
+        let provider = self.provider.clone();
+        let rewards = Rewards::deploy(provider, base.token, base.poseidon, expected).await;
         let rewards = rewards
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Rewards", why: e.to_string() })?;
-        let slots =
-            Slots::deploy(self.provider.clone(), registry, rewards, verifier, params(plan)?).await;
+        let (provider, params) = (self.provider.clone(), params(plan)?);
+        let slots = Slots::deploy(provider, base.registry, rewards, base.verifier, params).await;
         let slots = slots
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Slots", why: e.to_string() })?;

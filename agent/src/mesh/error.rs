@@ -57,8 +57,8 @@ impl ParseError {
     /// Stable code.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Key { .. } => "MSH-010",
-            Self::Bootstrap { .. } => "MSH-011",
+            Self::Key { .. } => "MSH-004",
+            Self::Bootstrap { .. } => "MSH-005",
         }
     }
 }
@@ -69,7 +69,7 @@ pub(crate) enum FetchError {
     /// None of the peers that may have it is connected.
     #[error("no peer that may have it is connected; will be asked again")]
     NobodyConnected,
-    /// All were asked, at most four.
+    /// Those that were asked, and how it went.
     #[error("none of the peers asked gave it: {}", list(.0))]
     NotServed(Vec<(PeerId, Miss)>),
 }

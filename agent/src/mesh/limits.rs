@@ -91,13 +91,16 @@ pub(super) const REQUESTS_BURST: u32 = 256;
 /// ... and then one each of these.
 pub(super) const REQUEST_EVERY: Duration = Duration::from_millis(50);
 
-/// Bad frames of one connection before the peer is cut off. An honest peer forwards only what it
-/// checked, so it makes none; a few are allowed for views of L1 that differ.
-pub(super) const STRIKES_MAX: u32 = 8;
+/// Bad frames of a peer that are borne; the next one cuts it off. An honest peer forwards only
+/// what it checked, so it makes none; a few are allowed for views of L1 that differ ...
+pub(super) const STRIKES_BURST: u32 = 7;
+/// ... and one is forgiven each of these, so that a year of rare ones does not add up.
+pub(super) const STRIKE_EVERY: Duration = Duration::from_secs(600);
 /// How long a peer that was cut off is neither dialled nor let in.
 pub(super) const BAN: Duration = Duration::from_secs(600);
 
-/// Providers that are asked for one blob, one after the other.
+/// Providers of one blob that may waste our time, one after the other; to say that it is not there
+/// wastes none.
 pub(super) const PROVIDERS_MAX: usize = 4;
 /// How long a shutdown waits for peers to hear of it.
 pub(super) const SHUTDOWN: Duration = Duration::from_secs(1);

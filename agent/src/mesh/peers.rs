@@ -16,6 +16,7 @@ use wire::frame::{CONTACTS_MAX, Contact};
 
 use super::{
     PeerInfo,
+    budget::Budget,
     error::Close,
     limits,
     members::{Bootstrap, Members, PeerId},
@@ -61,7 +62,7 @@ struct Peer {
     failures: u32,
     due: Instant,
     banned_until: Option<Instant>,
-    strikes: u32,
+    strikes: Budget,
     l1_head: Option<u64>,
     last_ms: u64,
     received: u64,
@@ -79,7 +80,7 @@ impl Peer {
             failures: 0,
             due: now,
             banned_until: None,
-            strikes: 0,
+            strikes: Budget::new(limits::STRIKES_BURST, limits::STRIKE_EVERY, now),
             l1_head: None,
             last_ms: 0,
             received: 0,
@@ -173,6 +174,10 @@ impl Table {
     /// Why the connection must be closed.
     pub(super) fn join(&mut self, peer: PeerId, link: Link) -> Result<Joined, Close> {
         let (me, now, linked) = (self.me, link.since, self.linked());
+        if peer == me {
+            // Another agent runs with our key; each refuses the other.
+            return Err(Close::Duplicate);
+        }
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(now));
         if entry.is_banned(now) {
             return Err(Close::Banned);
@@ -186,7 +191,6 @@ impl Table {
         entry.address = Some(link.address);
         entry.l1_head = Some(link.l1_head);
         entry.last_ms = unix_ms();
-        entry.strikes = 0;
         entry.link = Some(link);
         Ok(joined)
     }
@@ -215,8 +219,7 @@ impl Table {
     pub(super) fn strike(&mut self, peer: PeerId, now: Instant) -> bool {
         let Some(entry) = self.peers.get_mut(&peer) else { return false };
         entry.refused += 1;
-        entry.strikes += 1;
-        if entry.strikes < limits::STRIKES_MAX {
+        if entry.strikes.take(now).is_ok() {
             return false;
         }
         entry.banned_until = Some(now + limits::BAN);
@@ -411,10 +414,13 @@ mod tests {
         let now = Instant::now();
         let mut table = Table::new(ME, Vec::new(), now);
         table.follow(&members(&[6]), now);
-        let strikes = (0..limits::STRIKES_MAX).map(|_| table.strike(PeerId([6; 32]), now));
-        let cut: Vec<_> = strikes.collect();
-        assert_eq!(cut.iter().filter(|cut| **cut).count(), 1);
-        assert_eq!(cut.last(), Some(&true));
-        assert_eq!(table.report(&members(&[6]))[0].refused, u64::from(limits::STRIKES_MAX));
+        let mut strike_at = |seconds| {
+            let at = now + Duration::from_secs(seconds);
+            (0..100).take_while(|_| !table.strike(PeerId([6; 32]), at)).count()
+        };
+        assert_eq!(strike_at(0), 7);
+        assert_eq!(strike_at(599), 0, "none is forgiven yet");
+        assert_eq!(strike_at(1_200), 2);
+        assert_eq!(table.report(&members(&[6]))[0].refused, 7 + 1 + 1 + 2 + 1);
     }
 }

@@ -20,7 +20,7 @@ use protocol::{
 use tokio::sync::{mpsc, watch};
 use wire::{Domain, Signed, Signer};
 
-use super::*;
+use super::{error::Miss, *};
 
 /// Longer than any deadline of the mesh that a test runs into.
 const PATIENCE: Duration = Duration::from_secs(20);

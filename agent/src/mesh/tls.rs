@@ -63,6 +63,12 @@ impl MeshKey {
         self.id
     }
 
+    /// The key as TLS holds it.
+    #[cfg(test)]
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.key)
+    }
+
     /// Secret for stateless resets.
     pub(super) fn reset_secret(&self) -> &[u8; 32] {
         &self.reset

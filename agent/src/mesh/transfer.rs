@@ -63,7 +63,7 @@ struct Request {
     reply_max: usize,
 }
 
-/// Asks up to four providers in turn until `check` is content with an answer.
+/// Asks the providers in turn until `check` is content with an answer, or four wasted our time.
 async fn ask<T>(
     shared: &Shared,
     providers: &[(PeerId, Connection)],
@@ -71,7 +71,8 @@ async fn ask<T>(
     check: impl Fn(Vec<u8>) -> Option<T>,
 ) -> Result<(PeerId, T), FetchError> {
     let mut misses = Vec::new();
-    for (peer, connection) in providers.iter().take(limits::PROVIDERS_MAX) {
+    let mut wasted = 0;
+    for (peer, connection) in providers {
         let answer = ask_one(connection, request).await;
         match answer.and_then(|bytes| check(bytes).ok_or(Miss::Corrupt)) {
             Ok(answer) => {
@@ -84,7 +85,11 @@ async fn ask<T>(
                     Close::Rejected.end(connection);
                 }
                 misses.push((*peer, miss));
+                wasted += usize::from(miss != Miss::Absent);
             }
+        }
+        if wasted == limits::PROVIDERS_MAX {
+            break;
         }
     }
     if misses.is_empty() {

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) command: Vec<OsString>,
     /// Shared folder of setup, keys and the machine's lock.
     pub(crate) cache: PathBuf,
+    /// Whose setup the keys are made with.
+    pub(crate) chain_id: u64,
     /// Threads of one proof.
     pub(crate) threads: u16,
     /// Proofs at once on this machine, over all agents that share `cache`.
@@ -50,11 +52,12 @@ impl Config {
     /// If the path of our own binary is unknown.
     pub(crate) fn own_binary(
         cache: PathBuf,
+        chain_id: u64,
         threads: u16,
         proofs_at_once: u16,
     ) -> std::io::Result<Self> {
         let command = vec![std::env::current_exe()?.into_os_string(), "prove".into()];
-        Ok(Self { command, cache, threads, proofs_at_once, wall_max: WALL_MAX })
+        Ok(Self { command, cache, chain_id, threads, proofs_at_once, wall_max: WALL_MAX })
     }
 }
 
@@ -138,7 +141,8 @@ impl Pool {
         self.ask(Ask::Start(task, Box::new(order)));
     }
 
-    /// Stops a proof: its process group is killed at once. An unknown task changes nothing.
+    /// Stops a proof: its process group is killed at once. An unknown task changes nothing; one
+    /// that is started again before its child is gone begins anew and is not reported in between.
     pub(crate) fn cancel(&self, task: TaskId) {
         self.ask(Ask::Cancel(task));
     }
@@ -160,68 +164,134 @@ impl Drop for Pool {
     }
 }
 
+/// A child, or what is left of it.
+struct Run {
+    /// Dropped to stop the child; `None` while it is being stopped.
+    keep: Option<oneshot::Sender<()>>,
+    /// The task was started again while it was being stopped.
+    again: Option<Box<Order>>,
+}
+
+/// What a task of [`serve`] leaves.
+enum Left {
+    /// The last event of this task was told.
+    Told(TaskId),
+    /// Its child was stopped; this has not been told.
+    Stopped(TaskId),
+    /// Nothing to do.
+    Nothing,
+}
+
+struct Serving {
+    config: Config,
+    events: mpsc::Sender<Event>,
+    runs: BTreeMap<TaskId, Run>,
+    children: JoinSet<Left>,
+}
+
 async fn serve(
     config: Config,
     mut asks: mpsc::UnboundedReceiver<Ask>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut running = BTreeMap::<TaskId, oneshot::Sender<()>>::new();
-    let mut children = JoinSet::new();
+    let (runs, children) = (BTreeMap::new(), JoinSet::new());
+    let mut serving = Serving { config, events, runs, children };
     loop {
-        let ask = tokio::select! {
-            ask = asks.recv() => ask,
-            Some(ended) = children.join_next() => {
-                if let Ok(task) = ended {
-                    running.remove(&task);
-                }
-                continue;
-            }
-        };
-        match ask {
-            None => break,
-            Some(Ask::Cancel(task)) => drop(running.remove(&task)),
-            Some(Ask::Start(task, _)) if running.contains_key(&task) => {}
-            Some(Ask::Start(task, order)) => {
-                let (keep, cancelled) = oneshot::channel();
-                running.insert(task, keep);
-                children.spawn(follow(config.clone(), task, *order, cancelled, events.clone()));
+        tokio::select! {
+            ask = asks.recv() => match ask {
+                Some(ask) => serving.ask(ask),
+                None => break,
+            },
+            Some(left) = serving.children.join_next() => {
+                serving.left(left.unwrap_or(Left::Nothing));
             }
         }
     }
-    // Nobody reads the news any more; children are told to stop by dropping their senders.
-    drop(events);
-    drop(running);
-    let all = async { while children.join_next().await.is_some() {} };
+    serving.runs.clear();
+    let all = async { while serving.children.join_next().await.is_some() {} };
     // Only an agent that keeps the news without reading it makes this take longer.
     if tokio::time::timeout(STOP_WAIT, all).await.is_err() {
-        children.shutdown().await;
+        serving.children.shutdown().await;
     }
 }
 
-/// From start to end of one child. Returns its task when the child is gone and reported.
+impl Serving {
+    fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Start(task, order) => match self.runs.get_mut(&task) {
+                None => self.start(task, *order),
+                Some(Run { keep: Some(_), .. }) => {}
+                Some(run) => run.again = Some(order),
+            },
+            Ask::Cancel(task) => {
+                if let Some(run) = self.runs.get_mut(&task) {
+                    *run = Run { keep: None, again: None };
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, task: TaskId, order: Order) {
+        let (keep, cancelled) = oneshot::channel();
+        self.runs.insert(task, Run { keep: Some(keep), again: None });
+        let news = News { task, events: self.events.clone() };
+        self.children.spawn(follow(self.config.clone(), order, cancelled, news));
+    }
+
+    fn left(&mut self, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Told(task) => {
+                if let Some(order) = self.runs.remove(&task).and_then(|run| run.again) {
+                    self.start(task, *order);
+                }
+            }
+            Left::Stopped(task) => match self.runs.remove(&task).and_then(|run| run.again) {
+                // Whoever started it again does not want to hear that it has ended.
+                Some(order) => self.start(task, *order),
+                None => {
+                    let news = News { task, events: self.events.clone() };
+                    self.children.spawn(async move {
+                        news.tell(Event::Cancelled { task }).await;
+                        Left::Nothing
+                    });
+                }
+            },
+        }
+    }
+}
+
+/// From start to end of one child.
 async fn follow(
     config: Config,
-    task: TaskId,
     order: Order,
     cancelled: oneshot::Receiver<()>,
-    events: mpsc::Sender<Event>,
-) -> TaskId {
+    news: News,
+) -> Left {
     let request = Request {
         kind: order.kind as u8,
         payee: order.payee.0,
         work: order.work,
         cache: config.cache.clone(),
+        chain_id: config.chain_id,
         proofs_at_once: config.proofs_at_once,
         memory_bytes: limits::memory_bytes(order.kind),
         parent: std::process::id(),
     };
-    let news = News { task, events };
-    let event = match watch::Watched::start(&config, &request) {
-        Ok(child) => child.until_end(cancelled, &news).await.into_event(task),
-        Err(why) => Event::Failed { task, why },
+    let task = news.task;
+    let end = match watch::Watched::start(&config, &request) {
+        Ok(child) => child.until_end(cancelled, &news).await,
+        Err(why) => watch::End::Failed(why),
     };
-    news.tell(event).await;
-    task
+    news.tell(match end {
+        watch::End::Cancelled => return Left::Stopped(task),
+        watch::End::Made { output, cpu_ms, peak_mb } => {
+            Event::Made { task, output, cpu_ms, peak_mb }
+        }
+        watch::End::Failed(why) => Event::Failed { task, why },
+    })
+    .await;
+    Left::Told(task)
 }
 
 /// Where the events of one task go.

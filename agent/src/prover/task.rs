@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) work: Vec<u8>,
     /// Folder of the setup, the keys and the machine's lock.
     pub(crate) cache: PathBuf,
+    /// Whose setup the keys are made with.
+    pub(crate) chain_id: u64,
     /// Proofs at once on this machine.
     pub(crate) proofs_at_once: u16,
     /// Most bytes of address space the child may have.
@@ -141,6 +143,7 @@ pub(crate) fn sample() -> Request {
         payee: [7; 20],
         work: vec![1, 2, 3],
         cache: "/cache".into(),
+        chain_id: 31337,
         proofs_at_once: 1,
         memory_bytes: 1 << 30,
         parent: 1,

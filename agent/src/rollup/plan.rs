@@ -329,4 +329,4 @@ fn task_words(words: &Words, set: &Word) -> TaskWords {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -32,7 +32,8 @@ pub(crate) struct Checked {
 /// `PRF-001` if the bytes are no proof blob, `PRF-002` if it is of another circuit set, `PRF-003`
 /// if an acceptance rule refuses it.
 pub(crate) fn check(keys: &VerifyingKeys, bytes: &[u8]) -> Result<Checked, Coded> {
-    let blob = ProofBlob::decode(bytes).map_err(|error| Coded::new("PRF-001", error.to_string()))?;
+    let blob =
+        ProofBlob::decode(bytes).map_err(|error| Coded::new("PRF-001", error.to_string()))?;
     if blob.set != keys.set_id() {
         let text = format!("the proof is of circuit set {}", hex::encode(blob.set));
         return Err(Coded::new("PRF-002", text));
@@ -83,8 +84,7 @@ mod tests {
         let word = |byte| [byte; 32];
         let child: Vec<Word> = (1..=7).map(word).collect();
         // start, end, txs, count, credit, payee, units, fees, set
-        let root: Vec<Word> =
-            [1, 2, 3, 4, 5, 6, 40, 7, 50].into_iter().map(word).collect();
+        let root: Vec<Word> = [1, 2, 3, 4, 5, 6, 40, 7, 50].into_iter().map(word).collect();
         let set = word(9);
         let words = TaskWords {
             set,

@@ -192,9 +192,10 @@ impl Blocks {
 
     /// L1 accepted a root proof: from now on the end root needs no plan.
     fn settled(&mut self, slot: Slot, end: Word) {
-        let block = self.line.iter().rev().find(|(block, _)| {
-            self.reveals.get(block).is_some_and(|reveal| reveal.slot == slot)
-        });
+        let block =
+            self.line.iter().rev().find(|(block, _)| {
+                self.reveals.get(block).is_some_and(|reveal| reveal.slot == slot)
+            });
         if let Some((block, _)) = block {
             self.ends.insert(*block, end);
         }

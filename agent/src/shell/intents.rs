@@ -31,7 +31,14 @@ impl Journal {
 impl IntentLog for Journal {
     fn intent(&self, it: &Intent) -> Result<(), String> {
         let Call { purpose, slot, to, value, data } = it.call.clone();
-        self.append(Entry::Intent(store::Intent { nonce: it.nonce, purpose, slot, to, value, data }))
+        self.append(Entry::Intent(store::Intent {
+            nonce: it.nonce,
+            purpose,
+            slot,
+            to,
+            value,
+            data,
+        }))
     }
 
     fn signed(&self, it: &Signed) -> Result<(), String> {

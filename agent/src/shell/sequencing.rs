@@ -118,7 +118,7 @@ impl Sequencing {
         }
         let changed = match &event.input {
             Input::L1Block { number, hash, time, events, .. } => {
-                self.machine.l1_block(*number, *hash, events);
+                self.machine.l1_block(*number, *hash, events, &event.lapsed);
                 self.l1 = (*number, *time, now());
                 self.roster.l1_block(*number, *hash, events)
             }
@@ -126,7 +126,9 @@ impl Sequencing {
                 if let Err(SequencerAction::Note { code, text }) = self.machine.l1_undo(*hash) {
                     self.journal.note(now(), code, text);
                 }
-                return Ok(self.members(self.roster.l1_undo(*hash)));
+                let changed = self.roster.l1_undo(*hash);
+                self.members(changed);
+                return Ok(());
             }
             Input::Planned { .. }
             | Input::Refused { .. }
@@ -182,11 +184,8 @@ impl Sequencing {
     }
 
     async fn persist(&mut self, sealed: &Sealed) -> anyhow::Result<()> {
-        let prepared = store::Prepared {
-            slot: sealed.slot,
-            purpose: PREPARED.into(),
-            data: sealed.encode(),
-        };
+        let prepared =
+            store::Prepared { slot: sealed.slot, purpose: PREPARED.into(), data: sealed.encode() };
         self.base.store.append_async(&[store::Entry::Prepared(prepared)]).await?;
         Ok(())
     }
@@ -296,9 +295,7 @@ impl Sequencing {
         };
         match self.mempool.submit(tx, &entry) {
             Ok(()) => Reply::Accepted { text: format!("{} txs are waiting", self.mempool.len()) },
-            Err(error) => {
-                Reply::Refused { code: error.code().to_owned(), text: error.to_string() }
-            }
+            Err(error) => Reply::Refused { code: error.code().to_owned(), text: error.to_string() },
         }
     }
 

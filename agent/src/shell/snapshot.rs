@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::{Coordinator, Millis, Slot, TaskId, view};
-use sysinfo::{Disks, System};
+use sysinfo::System;
 use wire::control::{
-    Earnings, L1View, LaneView, Machine, NodeView, PayeeView, PeerView, PhaseView, SCHEMA, SlotEarning,
-    SlotView, Snapshot, Stake, SubtreeView, TaskView,
+    Earnings, L1View, LaneView, Machine, NodeView, PayeeView, PeerView, PhaseView, SCHEMA,
+    SlotEarning, SlotView, Snapshot, Stake, SubtreeView, TaskView,
 };
 
 use super::{SettledSlot, Shell, payout::Share};
@@ -33,7 +33,8 @@ pub(crate) struct Look {
     pub(crate) proofs: u64,
     /// Proofs failed since the start.
     pub(crate) failed: u64,
-    system: System,
+    /// `None` where the system does not say.
+    system: Option<System>,
     machine: Machine,
     machine_at: Millis,
     /// Bond per lane and ether for gas, as last read from L1.
@@ -52,7 +53,7 @@ impl Default for Look {
             l1_seen: now,
             proofs: 0,
             failed: 0,
-            system: System::new(),
+            system: System::new().ok(),
             machine: Machine::default(),
             machine_at: Millis(0),
             bond_per_lane: 0,
@@ -77,29 +78,32 @@ impl Look {
     fn machine(&mut self, now: Millis, data: &std::path::Path) -> Machine {
         if now.since(self.machine_at) >= MACHINE_EVERY_MS {
             self.machine_at = now;
-            self.system.refresh_cpu_usage();
-            self.system.refresh_memory();
-            let mb = |bytes: u64| bytes / (1024 * 1024);
-            self.machine = Machine {
-                cpu_percent: self.system.global_cpu_usage().clamp(0.0, 100.0) as u8,
-                cores: u16::try_from(self.system.cpus().len()).unwrap_or(u16::MAX),
-                ram_used_mb: mb(self.system.used_memory()),
-                ram_mb: mb(self.system.total_memory()),
-                disk_free_mb: disk_free_mb(data),
-                ..Machine::default()
-            };
+            self.machine = self.system.as_mut().map(load).unwrap_or_default();
+            self.machine.disk_free_mb = disk_free_mb(data);
         }
         let uptime_s = now.since(self.started) / 1000;
         Machine { proofs: self.proofs, failed: self.failed, uptime_s, ..self.machine.clone() }
     }
 }
 
+/// Use of cores and memory.
+fn load(system: &mut System) -> Machine {
+    system.refresh_cpu_usage();
+    system.refresh_memory();
+    let mb = |bytes: u64| bytes / (1024 * 1024);
+    Machine {
+        cpu_percent: system.global_cpu_usage().clamp(0.0, 100.0) as u8,
+        cores: u16::try_from(system.cpus().len()).unwrap_or(u16::MAX),
+        ram_used_mb: mb(system.used_memory()),
+        ram_mb: mb(system.total_memory()),
+        ..Machine::default()
+    }
+}
+
 /// Free space of the disk that holds `folder`.
 fn disk_free_mb(folder: &std::path::Path) -> u64 {
-    let disks = Disks::new_with_refreshed_list();
-    let holding = disks.iter().filter(|disk| folder.starts_with(disk.mount_point()));
-    let nearest = holding.max_by_key(|disk| disk.mount_point().as_os_str().len());
-    nearest.map_or(0, |disk| disk.available_space() / (1024 * 1024))
+    let free = rustix::fs::statvfs(folder).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
+    free.unwrap_or(0) / (1024 * 1024)
 }
 
 /// Everything as of now.
@@ -418,8 +422,12 @@ mod tests {
             children: [[0; 32]; 2],
             units,
         };
-        let mut settled =
-            SettledSlot { credit: [0; 32], units: 100, pool: 1000, paid: BTreeMap::from([(2, 300)]) };
+        let mut settled = SettledSlot {
+            credit: [0; 32],
+            units: 100,
+            pool: 1000,
+            paid: BTreeMap::from([(2, 300)]),
+        };
         let own = [share(2, 30), share(3, 20)];
         let (row, open, done) = slot_earning(Slot(1), &settled, &own);
         assert_eq!((row.state.as_str(), open, done), ("claimable", 200, 300));

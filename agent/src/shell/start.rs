@@ -21,14 +21,15 @@ use crate::{
     config::{Config, WitnessSource},
     error::{Coded, Exit},
     l1::{
-        Contracts, L1,
+        L1,
+        client::Contracts,
         follow::{Cursor, Follower, follow},
         send::{SendPolicy, Sender},
     },
     mesh::{Members, Mesh, MeshConfig, MeshEvent, MeshKey},
     rollup::{
         execute::Programs,
-        genesis::{DevnetGenesis, domain},
+        genesis::{domain, first_state},
     },
     store::{Options, Restored, Store},
 };
@@ -172,8 +173,8 @@ fn blocks(
     proof_bytes: usize,
 ) -> anyhow::Result<Blocks> {
     let slots = parse_address(&config.l1.slots)?;
-    let genesis = DevnetGenesis::from(&config.genesis);
-    let state = genesis.state(domain(config.l1.chain_id, slots), programs)?;
+    let domain = domain(config.l1.chain_id, slots);
+    let state = first_state(&config.genesis, domain, programs)?;
     Ok(Blocks::new(source, &state, Arc::clone(programs), proof_bytes)?)
 }
 

@@ -23,6 +23,6 @@ mod widget;
 pub use glyphs::Glyphs;
 pub use message::{Effect, Key, LinkMsg, Msg};
 pub use model::{Access, Model, Screen};
-pub use screen::{Look, draw};
+pub use screen::{Look, draw, exit_code, frame, summary};
 pub use theme::{Palette, Theme};
 pub use update::update;

@@ -64,8 +64,6 @@ pub enum LinkMsg {
         /// What is connected to, for a person.
         target: String,
     },
-    /// The socket is open.
-    Connected,
     /// The agent's state.
     Snapshot(Box<Snapshot>),
     /// The socket is closed or never opened.

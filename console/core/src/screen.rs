@@ -3,6 +3,8 @@
 use ratatui_core::{buffer::Buffer, layout::Rect, text::Line};
 use wire::control::{SlotView, Snapshot};
 
+pub use plain::{exit_code, frame, summary};
+
 use crate::{
     glyphs::Glyphs,
     model::{Model, Overlay, Screen, TreeForm},
@@ -18,6 +20,7 @@ mod frame;
 mod help;
 mod one_line;
 mod overview;
+mod plain;
 mod stake;
 mod tree;
 

@@ -212,7 +212,7 @@ fn claim(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     say(model, "claim sent to the agent", Tone::Plain);
-    vec![Effect::Send(Request::Claim { slot: None })]
+    vec![Effect::Send(Request::Claim { slot: None, payee: None })]
 }
 
 /// Whether the help is open and took the key. A command of another kind goes on to it.
@@ -238,7 +238,6 @@ fn on_link(model: &mut Model, msg: LinkMsg) {
             model.target = text::clean(&target, text::TEXT_MAX);
             model.dirty |= matches!(model.link, Link::Connecting);
         }
-        LinkMsg::Connected => model.dirty = true,
         LinkMsg::Snapshot(snapshot) => on_snapshot(model, snapshot),
         LinkMsg::Lost { reason, attempt, retry_ms } => {
             let since_ms = match &model.link {

@@ -258,7 +258,7 @@ pub enum Message {
         lane: LaneId,
         /// In which slot.
         slot: Slot,
-        /// Beat intervals since the deal.
+        /// Number of the beat: Unix milliseconds / beat interval, so that it rises for ever.
         n: u64,
         /// What it works on; zero if idle.
         task: TaskId,

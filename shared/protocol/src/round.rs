@@ -122,11 +122,12 @@ pub struct Standing {
     pub beat: Option<u64>,
     /// What it said it works on.
     pub works_on: TaskId,
-    /// Provers whose watchers said that its beats stopped.
-    pub notices: BTreeSet<ProverId>,
-    /// Declared lost (R5.3).
-    pub lost: bool,
-    /// Ran into a cap: takes no further claim in the slot (R5.1).
+    /// Lanes that said that its beats stopped. Which of them count is judged when it matters: who
+    /// watches depends on who is lost.
+    pub notices: BTreeSet<LaneId>,
+    /// Since when it is declared lost (R5.3).
+    pub lost: Option<Millis>,
+    /// Ran into a cap (R5.1).
     pub capped: bool,
 }
 
@@ -155,8 +156,6 @@ pub struct Round {
     pub acknowledged: BTreeSet<StatementId>,
     /// When this agent began to work on it.
     pub started: Millis,
-    /// Origin of beat numbers.
-    pub beat_from: Millis,
     /// Our last beat.
     pub last_beat: Option<u64>,
     /// The reveal left the chain and may come back (R12.2).
@@ -195,7 +194,6 @@ impl Round {
         let vms = tree.nodes().iter().filter(|it| it.kind == Kind::Vm).count();
         let deal = Deal::new(seed, lanes, cut.subtrees.len(), vms);
         let (tasks, places, index) = lay_out(now, &tree, &cut, planned, params)?;
-        let dealt_at = Millis(reveal.time_s * 1000);
         let mut round = Self {
             slot,
             reveal,
@@ -209,7 +207,6 @@ impl Round {
             holders: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             started: now,
-            beat_from: dealt_at.min(now),
             last_beat: None,
             suspended: false,
             root_since: None,
@@ -274,20 +271,21 @@ impl Round {
         self.tasks[task].children.iter().all(|&it| self.tasks[it].is_known())
     }
 
-    /// Whether the lane may be counted on: not lost, and not capped. If none is left, all are
-    /// taken back, because a network that trusts nobody settles nothing.
+    /// Whether the lane may be counted on in this slot: neither lost nor capped.
     #[must_use]
     pub fn is_eligible(&self, lane: LaneId) -> bool {
-        let fit = |it: &Standing| !it.lost && !it.capped;
-        match self.lanes.get(&lane) {
-            None => false,
-            Some(standing) => fit(standing) || !self.lanes.values().any(fit),
-        }
+        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none() && !it.capped)
+    }
+    /// Whether a claim of this lane counts: a lost lane must have been heard again since.
+    #[must_use]
+    pub fn may_claim(&self, lane: LaneId) -> bool {
+        let heard = |it: &Standing| it.lost.is_none_or(|at| at < it.heard);
+        self.lanes.get(&lane).is_some_and(heard)
     }
     /// Whether the lane is not lost.
     #[must_use]
     pub fn is_alive(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| !it.lost)
+        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none())
     }
     /// Whether the lane holds a claim whose proof does not exist yet.
     #[must_use]
@@ -295,26 +293,32 @@ impl Round {
         self.tasks.iter().any(|it| !it.is_known() && it.holds.contains_key(&lane))
     }
 
-    /// The lane's place among those that can be counted on.
+    /// The lane's place in the order of those that can be counted on; lost and capped ones follow.
+    /// They are not shut out: if everybody able were lost, or believed the others to be alive, the
+    /// task would wait for ever.
     #[must_use]
     pub fn rank(&self, task: usize, lane: LaneId) -> Option<usize> {
-        let mut able = self.tasks[task].order.iter().filter(|&&it| self.is_eligible(it));
-        able.position(|&it| it == lane)
+        let order = self.tasks[task].order.iter().copied();
+        let (first, last): (Vec<LaneId>, Vec<LaneId>) = order.partition(|&it| self.is_eligible(it));
+        first.into_iter().chain(last).position(|it| it == lane)
     }
 
     /// When an idle lane may claim an open task: rank r waits r × `rank_wait` for better ones,
-    /// and one beat more while a lane that has the right is free to take it (R4.3, R4.4).
+    /// one beat more while a lane that has the right is free to take it (R4.3, R4.4), and as long
+    /// as for inputs if it ran into a cap in this slot.
     #[must_use]
     pub fn opens_at(&self, task: usize, lane: LaneId, params: &Params) -> Option<(Millis, usize)> {
         let it = &self.tasks[task];
         let since = it.open_since?;
         let rank = self.rank(task, lane)?;
-        let wait = rank as u64 * params.rank_wait_ms;
         let able = it.order.iter().filter(|&&other| self.is_eligible(other));
         let mut rights = able.take(it.rights());
         let held_back = it.rights() <= rank && rights.any(|&other| !self.is_busy(other));
-        let grace = if held_back { params.beat_ms } else { 0 };
-        Some((since.after(wait + grace).max(it.rest_until), rank))
+        let capped = self.lanes.get(&lane).is_some_and(|it| it.capped);
+        let wait = rank as u64 * params.rank_wait_ms
+            + if held_back { params.beat_ms } else { 0 }
+            + if capped { params.inputs_wait_ms } else { 0 };
+        Some((since.after(wait).max(it.rest_until), rank))
     }
 
     /// Of two claims on one task, the better rank of the undisturbed deal wins everywhere.
@@ -348,7 +352,7 @@ impl Round {
     /// Declares a lane lost for the slot; its claims end (R5.3).
     pub fn lose(&mut self, now: Millis, lane: LaneId) {
         if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.lost = true;
+            standing.lost.get_or_insert(now);
         }
         self.let_go(now, lane, u64::MAX);
     }
@@ -474,7 +478,7 @@ impl Standing {
             beat: None,
             works_on: TaskId([0; 32]),
             notices: BTreeSet::new(),
-            lost: false,
+            lost: None,
             capped: false,
         }
     }

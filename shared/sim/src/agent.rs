@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    BlobId, BlockId, Coordinator, Hash, LaneId, Message, Millis, Params, ProverId, Record, Slot,
-    TaskId,
+    BlobId, BlockId, Coordinator, Hash, Message, Millis, Params, ProverId, Record, Slot, TaskId,
 };
 
 /// Messages one connection repeats when it begins (slice section 6).
@@ -14,9 +13,7 @@ const HELD_MAX: usize = 4_096;
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) started: Millis,
-    pub(crate) lane: LaneId,
     pub(crate) children: Vec<BlobId>,
-    pub(crate) block: BlockId,
     /// Which start this is: a result of an older one is nobody's.
     pub(crate) number: u64,
 }
@@ -42,6 +39,8 @@ pub(crate) struct Agent {
     pub(crate) planning: BTreeSet<BlockId>,
     /// Counts starts, so that nothing from before a crash arrives after it.
     pub(crate) life: u64,
+    /// Since when it is up, or when it went down.
+    pub(crate) changed: Millis,
     /// Down for good.
     pub(crate) stopped: bool,
     /// Announces proofs that do not verify.
@@ -64,6 +63,7 @@ impl Agent {
             running: BTreeMap::new(),
             planning: BTreeSet::new(),
             life: 0,
+            changed: Millis(0),
             stopped: false,
             liar: false,
         }
@@ -74,7 +74,8 @@ impl Agent {
     }
 
     /// Everything in memory is gone.
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, now: Millis) {
+        self.changed = now;
         self.machine = None;
         self.seen.clear();
         self.held.clear();
@@ -86,7 +87,8 @@ impl Agent {
     }
 
     /// Starts again from the disk.
-    pub(crate) fn start(&mut self, params: &Params) {
+    pub(crate) fn start(&mut self, now: Millis, params: &Params) {
+        self.changed = now;
         assert!(self.machine.is_none() && !self.stopped, "only what is down can start");
         let machine = Coordinator::new(Some(self.prover), params.clone());
         self.machine = Some(machine.restore(&self.disk));

@@ -1,5 +1,6 @@
 //! The world: agents, links, disks, provers and an L1 that reorgs, driven by one queue of events.
 
+mod judge;
 mod perform;
 
 use std::collections::BTreeMap;
@@ -106,6 +107,7 @@ impl World {
     fn begin(&mut self) {
         self.queue.push(self.now, Event::Mine);
         for agent in 0..self.agents.len() {
+            self.agents[agent].changed = self.now;
             self.queue.push(self.now, Event::Poll(agent));
         }
         if self.rng.chance(self.options.liar) {
@@ -215,7 +217,7 @@ impl World {
             }
             Event::Stop(agent) => {
                 self.account_lost_runs(agent);
-                self.agents[agent].crash();
+                self.agents[agent].crash(self.now);
                 self.agents[agent].stopped = true;
             }
             Event::Start(agent) => self.start(agent),
@@ -223,6 +225,7 @@ impl World {
     }
 
     fn mine(&mut self) {
+        self.judge_heads();
         let time_s = self.now.0 / 1000;
         let params = &self.options.params;
         let next = self.l1.next_number();
@@ -240,6 +243,7 @@ impl World {
             let delay = self.rng.between(100, 3_000);
             self.queue.push(self.now.after(delay), Event::Poll(agent));
         }
+        self.judge_losses();
         let block_ms = self.options.params.l1_block_s * 1000;
         self.queue.push(self.now.after(block_ms), Event::Mine);
     }
@@ -256,21 +260,15 @@ impl World {
         }
     }
 
-    /// Brings an agent's L1 up to date: back to the fork, then forward.
+    /// Brings an agent's L1 up to date: back to the fork, then forward. A crash ends it.
     fn poll(&mut self, agent: usize) {
         let life = self.agents[agent].life;
-        loop {
-            if !self.agents[agent].is_up() || self.agents[agent].life != life {
-                return;
-            }
+        while self.agents[agent].is_up() && self.agents[agent].life == life {
             let known = self.agents[agent].l1.len();
             let last = self.agents[agent].l1.last().copied();
             let stands = known.checked_sub(1).and_then(|it| self.l1.blocks.get(it));
             if let Some(hash) = last.filter(|&hash| stands.is_none_or(|it| it.hash != hash)) {
-                self.agents[agent].l1.pop();
-                if self.options.mutation != Mutation::IgnoreUndo {
-                    self.feed(agent, Input::L1Undo { hash });
-                }
+                self.undo(agent, hash);
             } else if let Some(block) = self.l1.blocks.get(known) {
                 let input = block.input();
                 self.agents[agent].l1.push(block.hash);
@@ -280,6 +278,13 @@ impl World {
             }
         }
         self.plan(agent);
+    }
+
+    fn undo(&mut self, agent: usize, hash: protocol::Hash) {
+        self.agents[agent].l1.pop();
+        if self.options.mutation != Mutation::IgnoreUndo {
+            self.feed(agent, Input::L1Undo { hash });
+        }
     }
 
     /// A new block is executed and checked, which takes a while.
@@ -299,15 +304,14 @@ impl World {
         if self.agents[agent].is_up() || self.agents[agent].stopped {
             return;
         }
-        match self.options.mutation {
-            Mutation::ForgetJournal => self.agents[agent].disk.clear(),
-            Mutation::LoseLastRecord => {
-                self.agents[agent].disk.pop();
-            }
-            _ => (),
+        if self.options.mutation == Mutation::ForgetJournal {
+            self.agents[agent].disk.clear();
+        }
+        if self.options.mutation == Mutation::LoseLastRecord {
+            self.agents[agent].disk.pop();
         }
         let params = self.options.params.clone();
-        self.agents[agent].start(&params);
+        self.agents[agent].start(self.now, &params);
         self.poll(agent);
         for other in (0..self.agents.len()).filter(|&it| it != agent) {
             let delay = self.rng.between(100, 2_000);
@@ -323,11 +327,10 @@ impl World {
         last + QUIET_BLOCKS < mined && settled && quiet
     }
 
-    fn outcome(mut self) -> Outcome {
+    fn outcome(self) -> Outcome {
         let revealed = self.l1.revealed();
         let settled: Vec<u64> =
             revealed.iter().filter_map(|&(slot, ..)| self.l1.settled_s(slot)).collect();
-        self.judge_losses();
         let all = settled.len() == revealed.len() && !revealed.is_empty();
         let first = revealed.iter().map(|it| it.2).min().unwrap_or(0);
         let last = settled.iter().copied().max().unwrap_or(first);
@@ -364,27 +367,6 @@ impl World {
         let (ways, works): (Vec<u64>, Vec<u64>) = blocks.unzip();
         let work: u64 = works.iter().sum();
         ways.into_iter().max().unwrap_or(0).max(work / lanes.max(1))
-    }
-
-    /// Whoever stopped for good while a slot was open must be known as lost to everybody who runs.
-    fn judge_losses(&mut self) {
-        let params = &self.options.params;
-        let patience = 3 * params.silence_ms() + self.options.downtime_ms[1];
-        let mut missed = Vec::new();
-        let gone: Vec<ProverId> =
-            self.agents.iter().filter(|it| it.stopped).map(|it| it.prover).collect();
-        for machine in self.agents.iter().filter_map(|it| it.machine.as_ref()) {
-            let slots = machine.unsettled_slots();
-            let rounds = slots.into_iter().filter_map(|it| machine.round(it));
-            for round in rounds.filter(|it| patience < self.now.since(it.started)) {
-                let lanes = round.lanes.iter();
-                let unknown = lanes.filter(|(lane, it)| gone.contains(&lane.prover()) && !it.lost);
-                missed.extend(unknown.map(|(&lane, _)| (machine.own(), lane)));
-            }
-        }
-        if let Some((Some(who), lane)) = missed.first() {
-            self.checks.fail(self.now, *who, &format!("does not know that lane {lane} is gone"));
-        }
     }
 }
 

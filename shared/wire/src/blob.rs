@@ -217,26 +217,26 @@ mod tests {
 
     #[test]
     fn a_proof_blob_that_no_prover_makes_is_refused() {
-        assert_eq!(refused(|it| it.proof = vec![0; PROOF_BYTES_MAX]), "WIRE-001");
-        assert_eq!(refused(|it| it.node.level = 0), "WIRE-002");
-        assert_eq!(refused(|it| it.node.kind = Kind::Tx), "WIRE-002");
-        assert_eq!(refused(|it| it.instances.push([0; 32])), "WIRE-002");
-        assert_eq!(refused(|it| it.credit.kind = 7), "WIRE-002");
-        assert_eq!(refused(|it| it.credit.own = 701), "WIRE-002");
-        assert_eq!(refused(|it| it.set = [0xff; 32]), "WIRE-004");
-        assert_eq!(refused(|it| it.instances[85] = FIELD_ORDER), "WIRE-004");
-        assert_eq!(refused(|it| it.credit.left = FIELD_ORDER), "WIRE-004");
+        assert_eq!(refused(|it| it.proof = vec![0; PROOF_BYTES_MAX]), "WIR-001");
+        assert_eq!(refused(|it| it.node.level = 0), "WIR-002");
+        assert_eq!(refused(|it| it.node.kind = Kind::Tx), "WIR-002");
+        assert_eq!(refused(|it| it.instances.push([0; 32])), "WIR-002");
+        assert_eq!(refused(|it| it.credit.kind = 7), "WIR-002");
+        assert_eq!(refused(|it| it.credit.own = 701), "WIR-002");
+        assert_eq!(refused(|it| it.set = [0xff; 32]), "WIR-004");
+        assert_eq!(refused(|it| it.instances[85] = FIELD_ORDER), "WIR-004");
+        assert_eq!(refused(|it| it.credit.left = FIELD_ORDER), "WIR-004");
     }
 
     #[test]
     fn a_changed_or_longer_encoding_is_refused() {
         let bytes = example().encode().unwrap();
         let tail = [bytes.as_slice(), &[0]].concat();
-        assert_eq!(ProofBlob::decode(&tail).unwrap_err().code(), "WIRE-003");
-        assert_eq!(ProofBlob::decode(&bytes[..bytes.len() - 1]).unwrap_err().code(), "WIRE-002");
+        assert_eq!(ProofBlob::decode(&tail).unwrap_err().code(), "WIR-003");
+        assert_eq!(ProofBlob::decode(&bytes[..bytes.len() - 1]).unwrap_err().code(), "WIR-002");
         let mut kind = bytes;
         kind[32] = 6;
-        assert_eq!(ProofBlob::decode(&kind).unwrap_err().code(), "WIRE-002");
+        assert_eq!(ProofBlob::decode(&kind).unwrap_err().code(), "WIR-002");
     }
 
     #[test]
@@ -260,6 +260,6 @@ mod tests {
     fn a_tx_witness_has_a_greatest_length() {
         assert_eq!(check_tx_witness(&[0; TX_WITNESS_BYTES_MAX]), Ok(()));
         let long = check_tx_witness(&[0; TX_WITNESS_BYTES_MAX + 1]).unwrap_err();
-        assert_eq!(long.code(), "WIRE-001");
+        assert_eq!(long.code(), "WIR-001");
     }
 }

@@ -73,4 +73,72 @@ mod tests {
         assert_eq!(encode(&long, LIMIT), Err(over(9)));
         assert_eq!(decode::<Vec<u8>>(&[0; 9], LIMIT), Err(over(9)));
     }
+
+    /// A few bytes of `seed` changed, added or cut off, from a small generator (xorshift).
+    fn spoil(seed: &[u8], state: &mut u64) -> Vec<u8> {
+        let mut next = |below: usize| {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            (*state % below as u64) as usize
+        };
+        let mut bytes = seed.to_vec();
+        for _ in 0..=next(3) {
+            let place = next(bytes.len().max(1));
+            match next(4) {
+                0 => bytes.truncate(place),
+                1 => bytes.insert(place, next(256) as u8),
+                _ if !bytes.is_empty() => bytes[place] = next(256) as u8,
+                _ => {}
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn whatever_is_decoded_is_the_encoding_of_its_content_and_nothing_panics() {
+        use crate::{Control, Domain, Hello, ProofBlob, Signed, Signer};
+        use protocol::{Address, Credit, Kind, LaneId, Message, Node, Slot, StatementId};
+
+        let held =
+            Message::Held { statement: StatementId([3; 32]), lane: LaneId(1), slot: Slot(300) };
+        let domain = Domain::new(1, Address([1; 20]));
+        let signed = Signer::new(&[1; 32]).unwrap().sign(&domain, held).encode().unwrap();
+        let credit = Credit {
+            kind: 5,
+            own: 209,
+            total: 900,
+            payee: Address([2; 20]),
+            left: [1; 32],
+            right: [2; 32],
+        };
+        let node = Node { kind: Kind::Root, level: 0, index: 0, call: 0 };
+        let instances = vec![[4; 32]; 3];
+        let blob = ProofBlob { set: [1; 32], node, instances, proof: vec![9; 50], credit };
+        let blob = blob.encode().unwrap();
+        let address = "192.0.2.1:4001".parse().unwrap();
+        let hello =
+            Hello { version: 1, chain_id: 5, registry: [6; 20], epoch: 7, address, l1_head: 8 };
+        let hello = Control::Hello(hello).encode().unwrap();
+
+        let (mut state, mut decoded) = (0x9e37_79b9_7f4a_7c15, 0);
+        for _ in 0..20_000 {
+            let bytes = spoil(&signed, &mut state);
+            if let Ok(signed) = Signed::decode(&bytes) {
+                assert_eq!(signed.encode().unwrap(), bytes);
+                decoded += 1;
+            }
+            let bytes = spoil(&blob, &mut state);
+            if let Ok(blob) = ProofBlob::decode(&bytes) {
+                assert_eq!(blob.encode().unwrap(), bytes);
+                decoded += 1;
+            }
+            let bytes = spoil(&hello[2..], &mut state);
+            if let Ok(frame) = Control::decode(&bytes) {
+                assert_eq!(frame.encode().unwrap()[2..], bytes);
+                decoded += 1;
+            }
+        }
+        assert!((1_000..59_000).contains(&decoded), "{decoded} of 60,000 were decoded");
+    }
 }

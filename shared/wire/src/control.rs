@@ -466,8 +466,8 @@ mod tests {
     #[test]
     fn a_frame_over_the_limit_is_refused_by_both_ends() {
         let long = Request::SubmitTx { tx: "0".repeat(TO_AGENT_MAX as usize) };
-        assert_eq!(to_frame(&long, TO_AGENT_MAX).unwrap_err().code(), "WIRE-001");
+        assert_eq!(to_frame(&long, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
         let header = (TO_AGENT_MAX + 1).to_be_bytes();
-        assert_eq!(body_len(header, TO_AGENT_MAX).unwrap_err().code(), "WIRE-001");
+        assert_eq!(body_len(header, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
     }
 }

@@ -42,10 +42,10 @@ impl DecodeError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::TooLong { .. } => "WIRE-001",
-            Self::Malformed { .. } => "WIRE-002",
-            Self::NotCanonical { .. } => "WIRE-003",
-            Self::NotInField { .. } => "WIRE-004",
+            Self::TooLong { .. } => "WIR-001",
+            Self::Malformed { .. } => "WIR-002",
+            Self::NotCanonical { .. } => "WIR-003",
+            Self::NotInField { .. } => "WIR-004",
         }
     }
 }
@@ -113,7 +113,7 @@ impl KeyError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::OutOfRange => "KEY-001",
+            Self::OutOfRange => "SIG-001",
         }
     }
 }

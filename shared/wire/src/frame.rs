@@ -260,14 +260,14 @@ mod tests {
 
     #[test]
     fn control_frames_over_a_limit_are_refused() {
-        assert_eq!(contacts(CONTACTS_MAX + 1).encode().unwrap_err().code(), "WIRE-002");
+        assert_eq!(contacts(CONTACTS_MAX + 1).encode().unwrap_err().code(), "WIR-002");
         let body = postcard::to_stdvec(&contacts(CONTACTS_MAX + 1)).unwrap();
-        assert_eq!(Control::decode(&body).unwrap_err().code(), "WIRE-002");
+        assert_eq!(Control::decode(&body).unwrap_err().code(), "WIR-002");
         assert_eq!(Control::body_len([0x04, 0x00]), Ok(1024));
-        assert_eq!(Control::body_len([0x04, 0x01]).unwrap_err().code(), "WIRE-001");
+        assert_eq!(Control::body_len([0x04, 0x01]).unwrap_err().code(), "WIR-001");
         let mut body = Control::Hello(hello()).encode().unwrap()[2..].to_vec();
         body.push(0);
-        assert_eq!(Control::decode(&body).unwrap_err().code(), "WIRE-003");
+        assert_eq!(Control::decode(&body).unwrap_err().code(), "WIR-003");
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
         assert!(all.iter().all(|it| Stream::from_byte(*it as u8) == Some(*it)));
         assert_eq!(encode_get(BlobId([7; 32]))[0], 0x10);
         assert_eq!(decode_id(&encode_witnesses(BlockId([8; 32]))[1..]), Ok([8; 32]));
-        assert_eq!(decode_id(&[0; 31]).unwrap_err().code(), "WIRE-002");
+        assert_eq!(decode_id(&[0; 31]).unwrap_err().code(), "WIR-002");
     }
 
     #[test]
@@ -297,8 +297,8 @@ mod tests {
             let bytes = encode_names(&names(count)).unwrap();
             assert_eq!(decode_names(&bytes), Ok(names(count)));
         }
-        assert_eq!(encode_names(&names(17)).unwrap_err().code(), "WIRE-001");
-        assert_eq!(decode_names(&[0; 17 * 32]).unwrap_err().code(), "WIRE-001");
-        assert_eq!(decode_names(&[0; 33]).unwrap_err().code(), "WIRE-002");
+        assert_eq!(encode_names(&names(17)).unwrap_err().code(), "WIR-001");
+        assert_eq!(decode_names(&[0; 17 * 32]).unwrap_err().code(), "WIR-001");
+        assert_eq!(decode_names(&[0; 33]).unwrap_err().code(), "WIR-002");
     }
 }

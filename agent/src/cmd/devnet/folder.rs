@@ -87,9 +87,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 fn forget_old(parent: &Path) -> anyhow::Result<()> {
     let mut runs: Vec<PathBuf> = fs::read_dir(parent)?
         .filter_map(|entry| entry.ok().map(|it| it.path()))
-        .filter(|path| {
-            path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(PREFIX))
-        })
+        .filter(|path| path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(PREFIX)))
         .collect();
     runs.sort();
     let old = runs.len().saturating_sub(RUNS_KEPT - 1);

@@ -22,15 +22,12 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     group: Option<Pid>,
+    reported: bool,
 }
 
 impl Process {
     /// Starts our own binary with `arguments`; stdout and stderr go to `log`.
-    pub(crate) fn start(
-        name: &str,
-        arguments: &[&OsStr],
-        log: &Path,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(name: &str, arguments: &[&OsStr], log: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find our own binary")?;
         let log = open_log(log)?;
         let child = Command::new(program)
@@ -43,7 +40,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { name: name.to_owned(), child, group })
+        Ok(Self { name: name.to_owned(), child, group, reported: false })
     }
 
     /// Its role's name.
@@ -51,14 +48,14 @@ impl Process {
         &self.name
     }
 
-    /// Process id while it runs.
-    pub(crate) fn id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    /// How it ended, if it did and this was not said before.
+    pub(crate) fn take_end(&mut self) -> Option<std::process::ExitStatus> {
+        if self.reported {
+            return None;
+        }
+        let ended = self.child.try_wait().ok().flatten();
+        self.reported = ended.is_some();
+        ended
     }
 
     /// Asks it to stop, waits, and kills what is left of its group.

@@ -19,7 +19,9 @@ use tokio::sync::mpsc;
 use super::{Intent, IntentLog, Outcome, Receipt, Request, SendPolicy, Signed, Tx};
 use crate::l1::{
     L1, L1Error,
-    bindings::{Registry::RegistryErrors, Rewards::RewardsErrors, Slots::SlotsErrors},
+    bindings::{
+        Registry::RegistryErrors, Rewards::RewardsErrors, Slots::SlotsErrors, Token::TokenErrors,
+    },
     calls::Call,
     client::evm,
 };
@@ -114,7 +116,7 @@ impl Actor {
         }
         let gas = self.estimate(&call).await?;
         loop {
-            let nonce = self.next_nonce().await;
+            let nonce = self.next_nonce().await?;
             self.intend(Intent { nonce, call: call.clone() }).await?;
             let receipt = self.drive(nonce, gas).await?;
             match receipt.outcome {
@@ -176,7 +178,10 @@ impl Actor {
                     self.conclude(receipt).await?;
                     return Ok(receipt);
                 }
-                Waited::Due => self.say(nonce, gas).await?,
+                Waited::Due => {
+                    self.fill_gap(nonce).await;
+                    self.say(nonce, gas).await?;
+                }
             }
         }
     }
@@ -399,16 +404,49 @@ impl Actor {
             .with_input(call.data.clone())
     }
 
-    /// The lowest nonce that is neither used on L1 nor ended in our log.
-    async fn next_nonce(&self) -> u64 {
-        let ended = self.known.iter().rfind(|(_, it)| it.tx.receipt.is_some());
-        let after = ended.map_or(0, |(nonce, _)| nonce + 1);
+    /// The lowest nonce that is neither used on L1 nor ended in our log. What a reorg undid comes
+    /// first: it would hold back everything after it.
+    async fn next_nonce(&mut self) -> Result<u64, L1Error> {
+        loop {
+            let count = self.count().await;
+            let ended = self.known.iter().rfind(|(_, it)| it.tx.receipt.is_some());
+            if ended.is_none_or(|(nonce, _)| *nonce < count) {
+                return Ok(count);
+            }
+            match self.known.get(&count).and_then(|it| it.tx.receipt) {
+                None => return Ok(count),
+                // It was somebody else's, in a block that left the chain.
+                Some(receipt) if receipt.outcome == Outcome::Taken => return Ok(count),
+                // The endpoint that counted is late.
+                Some(receipt) if self.stands(&receipt).await => {}
+                Some(receipt) => {
+                    self.conclude(Receipt { outcome: Outcome::Undone, ..receipt }).await?;
+                    self.finish(count).await?;
+                }
+            }
+            tokio::time::sleep(self.policy.poll).await;
+        }
+    }
+
+    /// How many nonces of ours L1 counts as used.
+    async fn count(&self) -> u64 {
         loop {
             match self.l1.provider.get_transaction_count(self.account).await {
-                Ok(count) => return count.max(after),
+                Ok(count) => return count,
                 Err(error) => tracing::debug!(%error, "no answer about the nonce"),
             }
             tokio::time::sleep(self.policy.poll).await;
+        }
+    }
+
+    /// Sends the forms below `nonce` that L1 does not count again: a reorg undid them, and nothing
+    /// after them can be mined.
+    async fn fill_gap(&self, nonce: u64) {
+        let first = self.count().await.min(nonce);
+        for (_, known) in self.known.range(first..nonce) {
+            if let Some(form) = known.tx.signed.last() {
+                self.broadcast(&form.raw).await;
+            }
         }
     }
 
@@ -463,5 +501,6 @@ fn why(error: &TransportError) -> String {
     slots
         .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<RegistryErrors>()?)))
         .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<RewardsErrors>()?)))
+        .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<TokenErrors>()?)))
         .unwrap_or_else(|| answer.message.to_string())
 }

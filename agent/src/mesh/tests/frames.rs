@@ -99,9 +99,11 @@ impl Probe {
         let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
         send.write_all(request).await.unwrap();
         send.finish().unwrap();
-        within(recv.read_to_end(1 << 20)).await.map_err(|error| match error {
-            quinn::ReadToEndError::Read(quinn::ReadError::Reset(code)) => code,
-            other => panic!("{other}"),
+        within(recv.read_to_end(1 << 20)).await.map_err(|error| {
+            let quinn::ReadToEndError::Read(quinn::ReadError::Reset(code)) = error else {
+                panic!("{error}");
+            };
+            code
         })
     }
 
@@ -156,7 +158,7 @@ async fn a_key_that_is_not_registered_is_refused_in_the_handshake() {
 async fn a_dial_that_meets_another_key_than_expected_is_given_up() {
     let world = World::new();
     let node = world.node(0, &[]);
-    let error = dial(&world, (1, 2), &node, |_| ()).await.err().expect("the key is another");
+    let error = dial(&world, (1, 2), &node, |_| ()).await.expect_err("the key is another");
     assert!(matches!(error, ConnectionError::TransportError(_)), "{error}");
 }
 
@@ -171,31 +173,43 @@ async fn another_application_protocol_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_client_without_a_key_is_refused() {
-    #[derive(Debug)]
-    struct Nobody;
-    impl rustls::client::ResolvesClientCert for Nobody {
-        fn resolve(
-            &self,
-            _: &[&[u8]],
-            _: &[rustls::SignatureScheme],
-        ) -> Option<Arc<rustls::sign::CertifiedKey>> {
-            None
-        }
-        fn only_raw_public_keys(&self) -> bool {
-            true
-        }
-        fn has_certs(&self) -> bool {
-            true
-        }
+/// A client identity that is none: no key at all, or a key offered as an X.509 certificate.
+#[derive(Debug)]
+struct Odd(Option<Arc<rustls::sign::CertifiedKey>>);
+
+impl rustls::client::ResolvesClientCert for Odd {
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        self.0.clone()
     }
+    fn only_raw_public_keys(&self) -> bool {
+        self.0.is_none()
+    }
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_key_or_with_a_certificate_is_refused() {
     let world = World::new();
     let node = world.node(0, &[]);
-    let outcome =
-        dial(&world, (1, 0), &node, |tls| tls.client_auth_cert_resolver = Arc::new(Nobody)).await;
-    let error = refused(outcome).await;
-    assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{error}");
+    for identity in [None, Some(key(1).certified())] {
+        let odd = Arc::new(Odd(identity));
+        let outcome = dial(&world, (1, 0), &node, |tls| tls.client_auth_cert_resolver = odd).await;
+        let error = refused(outcome).await;
+        assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_agent_with_our_own_key_is_refused() {
+    let world = World::new();
+    let node = world.node(0, &[]);
+    assert_eq!(Probe::new(&world, 0, &node).await.end().await, Close::Duplicate);
 }
 
 #[tokio::test]
@@ -318,7 +332,7 @@ async fn too_many_bad_frames_cut_the_peer_off_and_keep_it_out() {
     let world = World::new();
     let node = world.node(0, &[]);
     let probe = Probe::new(&world, 1, &node).await;
-    for _ in 0..limits::STRIKES_MAX {
+    for _ in 0..=limits::STRIKES_BURST {
         probe.send(&[Stream::Gossip as u8, 1, 2, 3]).await;
     }
     assert_eq!(probe.end().await, Close::Rejected);

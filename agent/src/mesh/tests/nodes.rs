@@ -85,7 +85,8 @@ async fn two_nodes_that_dial_each_other_at_once_keep_one_connection() {
     while one.message().await != newest {}
     let newest = world.beat(1, 20).message;
     while zero.message().await != newest {}
-    assert_eq!(zero.mesh.shared.endpoint.open_connections(), 1);
+    let side = |node: &Node, other| node.mesh.shared.peers().connection(other).unwrap().side();
+    assert_ne!(side(&zero, one.id()), side(&one, zero.id()), "the two ends of one connection");
 }
 
 #[tokio::test]
@@ -129,14 +130,18 @@ async fn a_node_that_restarts_at_its_place_is_connected_again_and_told_what_it_m
 async fn a_node_that_died_without_a_word_is_connected_again_before_it_is_missed() {
     let world = World::new();
     let mut zero = world.node(0, &[]);
-    let mut one = world.node(1, &[&zero]);
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let mut one = {
+        let _inside = process.enter();
+        world.node(1, &[&zero])
+    };
     zero.sees(&[1]).await;
     one.sees(&[0]).await;
     let address = one.address();
 
-    // A socket that hears nothing and says nothing: as after a kill.
-    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    one.mesh.shared.endpoint.rebind(silent).unwrap();
+    // As after a kill: its tasks are gone in the middle of whatever they did.
+    process.shutdown_background();
+    drop(one);
     let died = Instant::now();
     // The new process knows nobody: it is found by the reset it answers with, and dialled.
     let mut next = again(&world, 1, address, &[]).await;
@@ -252,4 +257,23 @@ async fn a_port_that_is_taken_is_named() {
     let error = world.node_at(1, zero.address(), Vec::new()).err().expect("the port is taken");
     assert_eq!(error.code(), "MSH-001");
     assert!(error.to_string().contains(&zero.address().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn peers_without_the_blob_cost_no_try_but_peers_that_lie_do() {
+    let world = World::new();
+    let peers = [0, 1, 2, 3, 4].map(|number| world.node(number, &[]));
+    let mut five = world.node(5, &peers.each_ref());
+    five.sees(&[0, 1, 2, 3, 4]).await;
+    let name = wire::blob_id(b"a proof");
+    let provers = [0, 1, 2, 3, 4].map(ProverId);
+    peers[4].blobs.put(name, b"a proof");
+    let found = five.mesh.fetch_blob(name, 100, Source::Provers(&provers)).await;
+    assert_eq!(found.unwrap(), b"a proof");
+    for liar in &peers[..4] {
+        liar.blobs.put(name, b"a lie");
+    }
+    let error = five.mesh.fetch_blob(name, 100, Source::Provers(&provers)).await.unwrap_err();
+    let lies = [0, 1, 2, 3].map(|it| (key(it).id(), Miss::Corrupt));
+    assert_eq!(error, FetchError::NotServed(lies.to_vec()));
 }

@@ -11,12 +11,15 @@ fn order() -> Order {
     Order { kind: Kind::Vm, payee: Address([7; 20]), work: vec![1, 2, 3] }
 }
 
+fn config(command: Vec<OsString>, wall_max: Duration) -> Config {
+    let cache = "/cache".into();
+    Config { command, cache, chain_id: 31337, threads: 3, proofs_at_once: 1, wall_max }
+}
+
 /// A pool whose children are this script.
 fn pool(script: &str, wall_max: Duration) -> (Pool, mpsc::Receiver<Event>) {
     let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
-    let config =
-        Config { command, cache: "/cache".into(), threads: 3, proofs_at_once: 1, wall_max };
-    Pool::new(config).unwrap()
+    Pool::new(config(command, wall_max)).unwrap()
 }
 
 async fn next(news: &mut mpsc::Receiver<Event>) -> Event {
@@ -74,7 +77,7 @@ async fn the_child_gets_the_whole_request_and_only_our_setting_of_threads() {
     let request = Request::read(&mut &bytes[..]).unwrap();
     assert_eq!((request.kind(), request.payee()), (Some(Kind::Vm), Address([7; 20])));
     assert_eq!((request.work, request.cache), (vec![1, 2, 3], PathBuf::from("/cache")));
-    assert_eq!(request.parent, std::process::id());
+    assert_eq!((request.parent, request.chain_id), (std::process::id(), 31337));
     assert_eq!(request.memory_bytes, limits::memory_bytes(Kind::Vm));
 }
 
@@ -111,14 +114,7 @@ async fn endless_output_is_stopped() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_not_started() {
-    let command = vec!["/no/such/program".into()];
-    let config = Config {
-        command,
-        cache: "/cache".into(),
-        threads: 1,
-        proofs_at_once: 1,
-        wall_max: WALL_MAX,
-    };
+    let config = config(vec!["/no/such/program".into()], WALL_MAX);
     let (pool, mut news) = Pool::new(config).unwrap();
     pool.start(TASK, order());
     let Event::Failed { why, .. } = next(&mut news).await else { panic!("no failure") };
@@ -184,6 +180,24 @@ async fn cancelling_ends_the_child_and_its_children_within_a_second() {
     // The task can be started again, and a second start of a running task was none.
     pool.start(TASK, order());
     assert!(matches!(next(&mut news).await, Event::Step { .. }));
+}
+
+#[tokio::test]
+async fn a_task_that_is_started_again_while_it_is_stopped_runs_again() {
+    let mark = "987654.625";
+    let script = format!("echo '{{\"step\":\"proving\"}}'; sleep {mark}; true");
+    let (pool, mut news) = pool(&script, WALL_MAX);
+    pool.start(TASK, order());
+    for _ in 0..5 {
+        // On a busy machine the child may be gone, and reported, before it is started again.
+        while !matches!(next(&mut news).await, Event::Step { .. }) {}
+        pool.cancel(TASK);
+        pool.start(TASK, order());
+    }
+    while !matches!(next(&mut news).await, Event::Step { .. }) {}
+    pool.cancel(TASK);
+    while next(&mut news).await != (Event::Cancelled { task: TASK }) {}
+    assert!(all_gone(mark));
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use protocol::TaskId;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
@@ -42,16 +41,6 @@ pub(super) enum End {
     Made { output: Vec<u8>, cpu_ms: u32, peak_mb: u32 },
     Failed(ProverError),
     Cancelled,
-}
-
-impl End {
-    pub(super) fn into_event(self, task: TaskId) -> Event {
-        match self {
-            Self::Made { output, cpu_ms, peak_mb } => Event::Made { task, output, cpu_ms, peak_mb },
-            Self::Failed(why) => Event::Failed { task, why },
-            Self::Cancelled => Event::Cancelled { task },
-        }
-    }
 }
 
 /// The last line that was no step.

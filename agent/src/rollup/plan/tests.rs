@@ -24,7 +24,7 @@ impl TxCheck for FirstByte {
     }
 }
 
-struct World {
+pub(crate) struct World {
     programs: Programs,
     state: StateTree,
     traffic: Traffic,
@@ -62,12 +62,25 @@ impl World {
     }
 }
 
-fn good_plan() -> (World, BlockData, Vec<TxWitness>, Plan) {
+pub(crate) fn good_plan() -> (World, BlockData, Vec<TxWitness>, Plan) {
     let world = World::new();
     let block = world.block();
     let witnesses = world.witnesses(&block);
     let plan = world.plan(&block, &witnesses).unwrap();
     (world, block, witnesses, plan)
+}
+
+/// The plan of a block whose txs, all by the first client, make so many swaps each.
+pub(crate) fn plan_of(calls: &[usize]) -> Plan {
+    let world = World::new();
+    let swap = world.block().txs[0].clone();
+    let tx = |(nonce, count): (usize, &usize)| Tx {
+        nonce: nonce as u64,
+        calls: vec![swap.calls[0].clone(); *count],
+        ..swap.clone()
+    };
+    let block = BlockData { txs: calls.iter().enumerate().map(tx).collect() };
+    world.plan(&block, &world.witnesses(&block)).unwrap()
 }
 
 #[test]

@@ -101,6 +101,32 @@ fn an_agent_that_has_done_nothing_yet() {
 }
 
 #[test]
+fn the_state_in_a_few_lines_and_its_exit_code() {
+    let lines = |model: &Model| console_core::summary(model).join("\n");
+    let mut model = live(sample::two_txs(AT_MS));
+    assert_eq!(
+        lines(&model),
+        "agent-1: ok, devnet (31337), INSECURE SETUP, as of 12:38:28 UTC\n\
+         slot 42 proving, 2 txs, 4 of 8 proofs, slack +01:45\n\
+         claimable 4.458 CPC, claimed 2.906, bond 2500.000, slashed 0.000, gas 9.874 ETH\n\
+         ! a proof peaked at 3.9G of the 4.0G it may use: close other programs [MEM-TIGHT]"
+    );
+    for (health, code) in
+        [("ok", 0), ("degraded", 10), ("at_risk", 20), ("not_working", 30), ("??", 30)]
+    {
+        if let Some(snapshot) = &mut model.snapshot {
+            snapshot.health = health.into();
+        }
+        assert_eq!(console_core::exit_code(&model), code, "{health}");
+    }
+    let nobody = Model::new(AT_MS, "unix:/a.sock", console_core::Access::Operate);
+    assert_eq!(
+        (lines(&nobody).as_str(), console_core::exit_code(&nobody)),
+        ("no agent answers at unix:/a.sock", 40)
+    );
+}
+
+#[test]
 fn small_terminals_say_the_most_important() {
     let mut model = live(sample::two_txs(AT_MS));
     for (columns, rows) in [(60, 15), (40, 8), (30, 4), (20, 1)] {

@@ -36,14 +36,16 @@ impl Coordinator {
         }
     }
 
-    /// Our own words come back when peers connect: after a restart they tell what we announced and
-    /// how far our beats were. A claim number that we never gave means that this journal is not
+    /// Our own words come back when peers connect: after a restart they tell what we announced. A claim number that we never gave means that this journal is not
     /// the newest one: the lane stops claiming (R10.1).
     fn is_remembered(&mut self, message: Message, actions: &mut Vec<Action>) -> bool {
         let (lane, seq) = match message {
-            Message::Made { .. } | Message::Beat { .. } => return true,
+            Message::Made { .. } => return true,
             Message::Claim { lane, seq, .. } => (lane, seq),
-            Message::Release { .. } | Message::Loss { .. } | Message::Held { .. } => return false,
+            Message::Release { .. }
+            | Message::Beat { .. }
+            | Message::Loss { .. }
+            | Message::Held { .. } => return false,
         };
         let doubted = self.claims.in_doubt(lane);
         if !self.claims.heard_own(lane, seq) && !doubted {
@@ -101,13 +103,9 @@ impl Coordinator {
                     round.let_go(now, lane, seq.saturating_add(1));
                 }
             }
-            Message::Beat { n, .. } if self.own == Some(from) => {
-                let reached = now.0.saturating_sub(n.saturating_mul(self.params.beat_ms));
-                round.beat_from = round.beat_from.min(Millis(reached));
-            }
             Message::Beat { lane, n, task, .. } => round.on_beat(now, lane, n, task),
             Message::Loss { lane, watcher, .. } => {
-                round.on_notice(lane, watcher, self.params.watchers);
+                round.on_notice(lane, watcher);
             }
             Message::Made { task, statement, lane, slot, cpu_ms, peak_mb, .. } => {
                 let news = round.on_made(now, message);
@@ -137,7 +135,7 @@ impl Coordinator {
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.is_eligible(lane) || !round.tasks[found].order.contains(&lane) {
+        if !round.may_claim(lane) || !round.tasks[found].order.contains(&lane) {
             return;
         }
         let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));
@@ -320,21 +318,19 @@ impl Round {
         }
     }
 
-    /// Counts a loss notice if its speaker watches that lane (R5.3).
-    fn on_notice(&mut self, lane: LaneId, watcher: LaneId, watchers: usize) {
-        if self.lanes.contains_key(&lane)
-            && self.watchers(lane, watchers).contains(&watcher)
-            && let Some(standing) = self.lanes.get_mut(&lane)
-        {
-            standing.notices.insert(watcher.prover());
+    fn on_notice(&mut self, lane: LaneId, watcher: LaneId) {
+        if let Some(standing) = self.lanes.get_mut(&lane) {
+            standing.notices.insert(watcher);
         }
     }
 
-    /// The lanes whose word about this lane counts: its first ranks of other provers that are
-    /// not lost themselves, so there is always somebody to watch.
+    /// The lanes whose word about this lane counts: its first ranks of other provers that are not
+    /// lost themselves, so there is always somebody to watch, or spoke before they were lost.
     pub(super) fn watchers(&self, lane: LaneId, count: usize) -> Vec<LaneId> {
         let mut watchers = self.deal.watchers(lane);
-        watchers.retain(|&it| self.is_alive(it));
+        let spoke =
+            |it: &LaneId| self.lanes.get(&lane).is_some_and(|lane| lane.notices.contains(it));
+        watchers.retain(|it| self.is_alive(*it) || spoke(it));
         watchers.truncate(count);
         watchers
     }

@@ -1,9 +1,11 @@
 //! Beats, silence and loss (R5.3), and the ends of claims that time brings (R5.1).
 
+use std::collections::BTreeSet;
+
 use super::{Coordinator, longest_cap};
 use crate::{
     claims::Stage,
-    domain::{LaneId, Millis, Slot, TaskId},
+    domain::{LaneId, Millis, ProverId, Slot, TaskId},
     io::{Action, Message, Previous},
     round::Round,
 };
@@ -11,6 +13,9 @@ use crate::{
 /// An agent that did not step for this many beats was stopped itself, and judges nobody's
 /// silence by the time it slept: it steps at every beat of its own.
 const SLEPT_BEATS: u64 = 2;
+
+/// Neighbours in the registry beat this far apart: a prime, so that phases spread over any interval.
+const BEAT_STEP_MS: u64 = 617;
 
 impl Coordinator {
     /// Notices a restart or a sleep of this very process.
@@ -54,9 +59,12 @@ impl Coordinator {
         }
     }
 
+    /// Beats are numbered by the clock, not from the deal: numbers then rise through restarts and
+    /// through reorgs that move the reveal, and no beat looks like an older one. Provers beat at
+    /// different instants, so that a thousand of them are a stream and not a burst.
     fn beat(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
         let Some(round) = self.rounds.get(&slot) else { return };
-        let n = now.since(round.beat_from) / self.params.beat_ms;
+        let n = now.after(self.beat_phase_ms()).0 / self.params.beat_ms;
         if round.last_beat.is_some_and(|last| n <= last) {
             return;
         }
@@ -70,13 +78,19 @@ impl Coordinator {
         }
     }
 
+    fn beat_phase_ms(&self) -> u64 {
+        let own = self.own.map_or(0, |it| u64::from(it.0));
+        own.wrapping_mul(BEAT_STEP_MS) % self.params.beat_ms
+    }
+
     /// Each of our watching provers speaks once about a silent lane.
     fn give_notice(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
         let (Some(own), Some(round)) = (self.own, self.rounds.get(&slot)) else { return };
         let mut notices: Vec<(LaneId, LaneId, u64)> = Vec::new();
         for (&lane, standing) in &round.lanes {
-            let unheard = standing.is_silent(now, &self.params) && !standing.lost;
-            if lane.prover() == own || !unheard || standing.notices.contains(&own) {
+            let unheard = standing.is_silent(now, &self.params) && standing.lost.is_none();
+            let said = standing.notices.iter().any(|it| it.prover() == own);
+            if lane.prover() == own || !unheard || said {
                 continue;
             }
             let watchers = round.watchers(lane, self.params.watchers);
@@ -87,7 +101,7 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         for (lane, watcher, last_beat) in notices {
             if let Some(standing) = round.lanes.get_mut(&lane) {
-                standing.notices.insert(own);
+                standing.notices.insert(watcher);
             }
             actions.push(Action::Send(Message::Loss { lane, slot, watcher, last_beat }));
         }
@@ -96,10 +110,18 @@ impl Coordinator {
     /// Two provers say so, or one and our own ears (R5.3). About ourselves only others can know.
     fn newly_lost(&self, now: Millis, slot: Slot) -> Vec<LaneId> {
         let Some(round) = self.rounds.get(&slot) else { return Vec::new() };
-        let lanes = round.lanes.iter().filter(|(_, it)| !it.lost);
+        let lanes = round.lanes.iter().filter(|(_, it)| it.lost.is_none());
         let lost = lanes.filter(|(lane, it)| {
-            let heard_by_us = Some(lane.prover()) != self.own && it.is_silent(now, &self.params);
-            2 <= it.notices.len() || (it.notices.len() == 1 && heard_by_us)
+            !it.notices.is_empty() && {
+                let silent = Some(lane.prover()) != self.own && it.is_silent(now, &self.params);
+                let said: BTreeSet<ProverId> = round
+                    .watchers(**lane, self.params.watchers)
+                    .into_iter()
+                    .filter(|watcher| it.notices.contains(watcher))
+                    .map(LaneId::prover)
+                    .collect();
+                2 <= said.len() || (said.len() == 1 && silent)
+            }
         });
         lost.map(|(&lane, _)| lane).collect()
     }
@@ -119,10 +141,11 @@ impl Coordinator {
         let mut due = Vec::new();
         if !self.own_lanes(round).is_empty() {
             let next = round.last_beat.map_or(0, |last| last + 1);
-            due.push((round.beat_from.after(next * self.params.beat_ms), "beat"));
+            let at = (next * self.params.beat_ms).saturating_sub(self.beat_phase_ms());
+            due.push((Millis(at), "beat"));
         }
         for (lane, standing) in &round.lanes {
-            if !standing.lost && Some(lane.prover()) != self.own {
+            if standing.lost.is_none() && Some(lane.prover()) != self.own {
                 due.push((standing.heard.after(standing.patience_ms(&self.params)), "silence"));
             }
         }

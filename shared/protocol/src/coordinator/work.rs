@@ -83,7 +83,7 @@ impl Coordinator {
         actions: &mut Vec<Action>,
     ) {
         let round = &self.rounds[&slot];
-        if !self.claims.is_free(lane) || !round.is_eligible(lane) {
+        if !self.claims.is_free(lane) {
             return;
         }
         let best = || best_task(now, round, (lane, class), &self.params);
@@ -181,7 +181,7 @@ impl Coordinator {
     pub(super) fn work_deadlines(&self, round: &Round) -> Vec<(Millis, &'static str)> {
         let mut due = Vec::new();
         for (lane, class) in self.own_lanes(round) {
-            if !self.claims.is_free(lane) || !round.is_eligible(lane) {
+            if !self.claims.is_free(lane) {
                 continue;
             }
             let tasks = (0..round.tasks.len()).filter(|&it| can_prove(round, it, class));

@@ -57,7 +57,7 @@ impl World {
     fn crash(&mut self, agent: usize) {
         self.counts.crashes += 1;
         self.account_lost_runs(agent);
-        self.agents[agent].crash();
+        self.agents[agent].crash(self.now);
         let [low, high] = self.options.downtime_ms;
         let downtime = self.rng.between(low, high);
         self.queue.push(self.now.after(downtime), Event::Start(agent));
@@ -79,12 +79,12 @@ impl World {
                 let event = Event::Fetched { agent, life, blob, task, from };
                 self.queue.push(self.now.after(delay), event);
             }
-            Action::Prove { task, lane, children, block, .. } => {
+            Action::Prove { task, children, .. } => {
                 self.counts.runs += 1;
                 let dropped = self.options.mutation == Mutation::DropChildren;
                 let children = if dropped { Vec::new() } else { children };
                 let number = self.counts.runs;
-                let run = Run { started: self.now, lane, children, block, number };
+                let run = Run { started: self.now, children, number };
                 self.agents[agent].running.insert(task, run);
                 let delay = self.rng.between(1, 300);
                 self.queue.push(self.now.after(delay), Event::Started { agent, task, number });
@@ -173,10 +173,10 @@ impl World {
             return;
         }
         for (from, to) in [(a, b), (b, a)] {
-            for (signer, message) in self.agents[from].repeats() {
-                if !self.agents[to].seen.contains(&message) {
-                    self.transmit(to, signer, message);
-                }
+            let repeats = self.agents[from].repeats();
+            let news = repeats.into_iter().filter(|(_, it)| !self.agents[to].seen.contains(it));
+            for (signer, message) in news.collect::<Vec<_>>() {
+                self.transmit(to, signer, message);
             }
         }
     }
@@ -285,16 +285,16 @@ impl World {
 
     /// Milliseconds of proving that the settled roots stand on.
     pub(super) fn used_ms(&self) -> u64 {
+        let roots = self.l1.blocks.iter().flat_map(|it| &it.events).filter_map(|event| {
+            let L1Event::Settled { credit, .. } = *event else { return None };
+            let mut roots = self.facts.iter();
+            roots.find(|(_, it)| it.statement.0 == credit && it.valid).map(|(&blob, _)| blob)
+        });
         let mut used: BTreeSet<BlobId> = BTreeSet::new();
-        for event in self.l1.blocks.iter().flat_map(|it| &it.events) {
-            let L1Event::Settled { credit, .. } = *event else { continue };
-            let root = self.facts.iter().find(|(_, it)| it.statement.0 == credit && it.valid);
-            let mut open: Vec<BlobId> = root.map(|(&blob, _)| blob).into_iter().collect();
-            while let Some(blob) = open.pop() {
-                if used.insert(blob) {
-                    open.extend(self.facts.get(&blob).into_iter().flat_map(|it| &it.children));
-                }
-            }
+        let mut open: Vec<BlobId> = roots.collect();
+        while let Some(blob) = open.pop() {
+            let fact = self.facts.get(&blob).filter(|_| used.insert(blob));
+            open.extend(fact.into_iter().flat_map(|it| &it.children));
         }
         used.iter().filter_map(|it| self.facts.get(it)).map(|it| it.took_ms).sum()
     }

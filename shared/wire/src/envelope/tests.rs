@@ -110,7 +110,7 @@ fn every_way_a_claim_ended_survives_and_no_other_number_does() {
     let place = bytes.len() - 66;
     assert_eq!(bytes[place], 5);
     bytes[place] = 6;
-    assert_eq!(Signed::decode(&bytes).unwrap_err().code(), "WIRE-002");
+    assert_eq!(Signed::decode(&bytes).unwrap_err().code(), "WIR-002");
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn the_longest_message_is_as_long_as_its_limit_says() {
 fn a_trailing_byte_a_missing_byte_and_too_many_bytes_are_refused() {
     let bytes = signer(3).sign(&domain(), made()).encode().unwrap();
     let code = |bytes: &[u8]| Signed::decode(bytes).unwrap_err().code();
-    assert_eq!(code(&[bytes.as_slice(), &[0]].concat()), "WIRE-003");
-    assert_eq!(code(&bytes[..bytes.len() - 1]), "WIRE-002");
-    assert_eq!(code(&[0; SIGNED_BYTES_MAX + 1]), "WIRE-001");
-    assert_eq!(code(&[]), "WIRE-002");
+    assert_eq!(code(&[bytes.as_slice(), &[0]].concat()), "WIR-003");
+    assert_eq!(code(&bytes[..bytes.len() - 1]), "WIR-002");
+    assert_eq!(code(&[0; SIGNED_BYTES_MAX + 1]), "WIR-001");
+    assert_eq!(code(&[]), "WIR-002");
 }
 
 #[test]
