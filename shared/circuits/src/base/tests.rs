@@ -1,11 +1,15 @@
 //! What `base` proves and what it refuses.
 
+use halo2_base::gates::RangeChip;
+use halo2_base::{AssignedValue, Context};
+
 use super::circuit::{ACCESSES, Free, constrain, transition};
-use super::world::{Proved, World, fr, load, words};
+use super::world::{Proved, World, fr, load, load_made, words};
 use super::*;
 use crate::poseidon::mock::{Built, Shape, build};
 use crate::poseidon::{Chips, to_word};
 use crate::state::{DEPTH, Tree, account_key, position};
+use crate::{kernel, tx, vm};
 
 /// Lookup bits of `base` at k = 20.
 const LOOKUP_BITS: usize = 19;
@@ -64,6 +68,35 @@ fn base_says_what_the_native_check_says_and_fits() {
         assert_eq!(words, proved.base.check().unwrap());
         assert_eq!(words.aux, fr(10));
     }
+}
+
+/// The words of a circuit that must be satisfied.
+fn said(circuit: impl FnOnce(&mut Context<Fr>, &RangeChip<Fr>) -> [AssignedValue<Fr>; 7]) -> Words {
+    let (mut built, words) = build(LOOKUP_BITS, |ctx, range| words(circuit(ctx, range)));
+    assert!(built.satisfied());
+    words
+}
+
+/// What a parent is told of its child is what the child's circuit says.
+#[test]
+fn the_words_of_a_tx_chain_through_all_its_proofs() {
+    let proved = three();
+    let tx = said(|ctx, range| tx::constrain(ctx, &Chips::new(range), &proved.tx));
+    let mut first = Child::tx(tx);
+    for (vm, kernel) in proved.vms.iter().zip(&proved.kernels) {
+        assert_eq!(kernel.first, first);
+        let call = said(|ctx, range| vm::circuit::constrain(ctx, &Chips::new(range), vm));
+        assert_eq!(kernel.vm.words, call);
+        let next = said(|ctx, range| {
+            let cells = [load(ctx, range, &kernel.first), load_made(ctx, &kernel.vm)];
+            kernel::constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], kernel)
+        });
+        let children = [Some(&kernel.first), Some(&kernel.vm)];
+        let record = Record::over_children(Kind::Kernel, next.payee, children);
+        first = Child { words: next, credit: record.ok() };
+    }
+    assert_eq!(proved.base.child, first);
+    assert_eq!(proved.child.words, prove(&proved.base).1);
 }
 
 #[test]

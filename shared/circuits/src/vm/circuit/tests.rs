@@ -91,12 +91,12 @@ fn random_program(rng: &mut ChaCha8Rng) -> Program {
     let instruction = |rng: &mut ChaCha8Rng, at: usize| {
         let op = Op::ALL[rng.gen_range(0..Op::ALL.len() + 6).min(13)];
         // Rare and common ops: halt seldom, storage and hash often.
-        let op = match op {
-            Op::Halt if rng.gen_bool(0.7) => Op::Add,
-            Op::Assert if rng.gen_bool(0.6) => {
-                [Op::Load, Op::Store, Op::Hash, Op::Lt][rng.gen_range(0..4)]
-            }
-            op => op,
+        let op = if op == Op::Halt && rng.gen_bool(0.7) {
+            Op::Add
+        } else if op == Op::Assert && rng.gen_bool(0.6) {
+            [Op::Load, Op::Store, Op::Hash, Op::Lt][rng.gen_range(0..4)]
+        } else {
+            op
         };
         let jumps = matches!(op, Op::Jmp | Op::Jnz);
         let imm = match rng.gen_range(0..10) {
