@@ -26,16 +26,16 @@ use std::thread::JoinHandle;
 use protocol::{LaneId, Record, StatementId};
 use tokio::sync::oneshot;
 
-pub(crate) use blobs::{BLOB_BYTES_MAX, Blobs};
+pub(crate) use blobs::Blobs;
+pub(crate) use disk::{check_private_file, private_folder, write_private};
 pub(crate) use entry::{Entry, Intent, Outcome, Prepared, Receipt, Signed};
 pub(crate) use error::StoreError;
 pub(crate) use image::{StoredProof, TxState};
-pub(crate) use index::KeyValues;
 
 use anchor::Anchor;
 use disk::MakeMedium;
 use image::Table;
-use index::Index;
+use index::{Index, KeyValues};
 use journal::Scan;
 use lock::Lock;
 use writer::{Answer, Append, Request, Writer};

@@ -87,6 +87,7 @@ pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded
 /// Coded ones, each with the exit code of its kind.
 pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Result<Base> {
     let secrets = keys::load(&config.folders.identity)?;
+    secrets.check_chain(config.l1.chain_id)?;
     let keys = load_verifying_keys(&config).await?;
     let (store, restored) = open_store(&config)?;
     let contracts = contracts(&config)?;
@@ -148,14 +149,7 @@ async fn load_verifying_keys(config: &Config) -> anyhow::Result<Arc<VerifyingKey
 fn open_store(config: &Config) -> anyhow::Result<(Store, Restored)> {
     let folders = &config.folders;
     let opened = Store::open(&folders.data, &folders.anchor, Options::default());
-    let (store, restored) = opened.map_err(|error| {
-        let exit = match error.exit_code() {
-            73 => Exit::InUse,
-            74 => Exit::JournalInDoubt,
-            _ => Exit::Storage,
-        };
-        Coded::new(error.code(), error.to_string()).exit(exit)
-    })?;
+    let (store, restored) = opened.map_err(Coded::from)?;
     if restored.torn_bytes > 0 {
         let bytes = restored.torn_bytes;
         tracing::warn!(bytes, "the journal's last record was torn and is cut off");
