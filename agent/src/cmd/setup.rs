@@ -51,7 +51,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
         What::Verifier => {
             let folder = key_folder(&cache, arguments.chain_id)?;
             let keys = folder.verifying_keys().map_err(coded)?;
-            print_line(&evm::solidity(&keys).map_err(|why| Coded::new("KEY-010", why))?)?;
+            let source = evm::solidity(&keys).map_err(|why| Coded::new("KEY-010", why))?;
+            // assets/contracts/tools/artifacts reads the set from this line.
+            print_line(&format!("// circuit set: 0x{}", hex::encode(keys.set_id())))?;
+            print_line(source.trim_end())?;
             Ok(0)
         }
     }

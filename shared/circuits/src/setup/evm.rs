@@ -1,6 +1,7 @@
 //! What L1 needs: the root verifier's source and the calldata of a root proof.
 
 use super::keys::VerifyingKeys;
+use crate::recursion::family::ACCUMULATOR;
 use halo2_base::halo2_proofs::halo2curves::bn256::{Fq, Fr, G1Affine};
 use protocol::{Kind, Word};
 use snark_verifier::{
@@ -12,6 +13,8 @@ use std::rc::Rc;
 /// The compiler version the generator writes, and the one the project's compiler accepts. The
 /// code is assembly: nothing in it depends on the version.
 const PRAGMA: [&str; 2] = ["pragma solidity 0.8.19;", "pragma solidity ^0.8.19;"];
+/// The contract's name, as generated and as the project calls it.
+const NAME: [&str; 2] = ["contract Halo2Verifier", "contract RootVerifier"];
 
 /// Solidity source of the contract that verifies `root` proofs of this circuit set.
 ///
@@ -35,10 +38,16 @@ pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
     Verifier::verify(&deciding, &protocol, &instances, &proof)
         .map_err(|error| format!("{error:?}"))?;
     let source = loader.solidity_code();
-    assert!(source.contains(PRAGMA[0]), "the generator's pragma is known");
-    let set: String = keys.set_id().iter().map(|byte| format!("{byte:02x}")).collect();
-    // The build script copies the set next to the bytecode, so that nobody deploys another's.
-    Ok(format!("// circuit set: 0x{set}\n{}", source.replace(PRAGMA[0], PRAGMA[1])))
+    assert!([PRAGMA[0], NAME[0]].iter().all(|text| source.contains(text)), "the known generator");
+    Ok(source.replace(PRAGMA[0], PRAGMA[1]).replace(NAME[0], NAME[1]))
+}
+
+/// What `Slots.settle` takes as proof: the accumulator's twelve words, then the proof. The nine
+/// words it takes beside it stand between the two when it calls the verifier.
+#[must_use]
+pub fn settle_proof(instances: &[Word], proof: &[u8]) -> Vec<u8> {
+    let accumulator = instances.iter().take(ACCUMULATOR).flatten();
+    accumulator.chain(proof).copied().collect()
 }
 
 /// Calldata of the verifier contract: the public words, then the proof.
