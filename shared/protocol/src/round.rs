@@ -165,21 +165,16 @@ impl Round {
         self.tasks[task].children.iter().all(|&it| self.tasks[it].is_known())
     }
 
-    /// Whether the lane may be counted on in this slot: neither lost nor capped.
+    /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
+    /// capped.
     #[must_use]
     pub fn is_eligible(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none() && !it.capped)
-    }
-    /// Whether a claim of this lane counts: a lost lane must have been heard again since.
-    #[must_use]
-    pub fn may_claim(&self, lane: LaneId) -> bool {
-        let heard = |it: &Standing| it.lost.is_none_or(|at| at < it.heard);
-        self.lanes.get(&lane).is_some_and(heard)
+        self.lanes.get(&lane).is_some_and(|it| !it.lost && !it.fell && !it.capped)
     }
     /// Whether the lane is not lost.
     #[must_use]
     pub fn is_alive(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none())
+        self.lanes.get(&lane).is_some_and(|it| !it.lost)
     }
     /// Whether the lane holds a claim whose proof does not exist yet.
     #[must_use]
@@ -243,10 +238,11 @@ impl Round {
         }
     }
 
-    /// Declares a lane lost for the slot; its claims end (R5.3).
+    /// Declares a lane lost; its claims end (R5.3).
     pub fn lose(&mut self, now: Millis, lane: LaneId) {
         if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.lost.get_or_insert(now);
+            standing.lost = true;
+            standing.fell = true;
         }
         self.let_go(now, lane, u64::MAX);
     }

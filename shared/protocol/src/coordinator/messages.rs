@@ -104,8 +104,8 @@ impl Coordinator {
                 }
             }
             Message::Beat { lane, n, task, .. } => round.on_beat(now, lane, n, task),
-            Message::Loss { lane, watcher, .. } => {
-                round.on_notice(lane, watcher);
+            Message::Loss { lane, watcher, last_beat, .. } => {
+                round.on_notice(lane, watcher, last_beat);
             }
             Message::Made { task, statement, lane, slot, cpu_ms, peak_mb, .. } => {
                 let news = round.on_made(now, message);
@@ -135,7 +135,7 @@ impl Coordinator {
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.may_claim(lane) || !round.tasks[found].order.contains(&lane) {
+        if !round.is_alive(lane) || !round.tasks[found].order.contains(&lane) {
             return;
         }
         let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));

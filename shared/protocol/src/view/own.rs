@@ -89,7 +89,7 @@ impl Coordinator {
             "IDLE-NOT-ACTIVE-YET"
         } else if own.iter().all(|(lane, _)| self.claims().in_doubt(**lane)) {
             "IDLE-LANES-IN-DOUBT"
-        } else if own.iter().all(|(_, it)| it.lost.is_some()) {
+        } else if own.iter().all(|(_, it)| it.lost) {
             "IDLE-LANES-LOST"
         } else if own.iter().all(|(_, it)| it.capped) {
             "IDLE-LANES-CAPPED"
@@ -106,7 +106,7 @@ impl Coordinator {
         let Some(slot) = self.chain().oldest_unsettled(self.params()) else { return false };
         let Some(round) = self.round(slot) else { return false };
         let mut lanes = round.lanes.iter().filter(|(lane, _)| lane.prover() == prover).peekable();
-        lanes.peek().is_some() && lanes.all(|(_, it)| it.lost.is_some())
+        lanes.peek().is_some() && lanes.all(|(_, it)| it.lost)
     }
 }
 

@@ -49,9 +49,7 @@ impl Coordinator {
             nodes: round.map(|it| self.node_views(it)).unwrap_or_default(),
             subtrees: round.map(|it| self.subtree_views(it, deadline)).unwrap_or_default(),
             lost: round
-                .map(|it| {
-                    it.lanes.iter().filter(|(_, it)| it.lost.is_some()).map(|(&lane, _)| lane)
-                })
+                .map(|it| it.lanes.iter().filter(|(_, it)| it.lost).map(|(&lane, _)| lane))
                 .map(Iterator::collect)
                 .unwrap_or_default(),
             lanes: round.map_or(0, |it| it.lanes.len()),
@@ -201,7 +199,7 @@ impl Coordinator {
         let missing = round.tasks.iter().filter(|it| !it.is_known());
         let way = missing.clone().map(|it| self.task_way_ms(it)).max().unwrap_or(0);
         let work: u64 = missing.map(|it| self.params().p50(it.node.kind)).sum();
-        let lanes = round.lanes.values().filter(|it| it.lost.is_none()).count().max(1) as u64;
+        let lanes = round.lanes.values().filter(|it| !it.lost).count().max(1) as u64;
         way.max(work / lanes)
     }
 }

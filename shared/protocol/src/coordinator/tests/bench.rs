@@ -313,12 +313,7 @@ impl Bench {
                 self.hear(Message::Held { statement, lane: lane(prover), slot });
             }
             Do::Beats(seconds, silent) => self.beats_for(seconds, silent),
-            Do::Loss(watcher, gone) => self.hear(Message::Loss {
-                lane: lane(gone),
-                slot,
-                watcher: lane(watcher),
-                last_beat: 1,
-            }),
+            Do::Loss(watcher, gone) => self.lose(watcher, gone),
             Do::Accepted(prover, name) => self.step(Input::Accepted {
                 task: self.named(name),
                 statement: self.statement(prover, name),
@@ -339,6 +334,14 @@ impl Bench {
             Do::Settled => self.block(vec![self.settled()]),
             Do::Tick => self.step(Input::Tick),
         }
+    }
+
+    /// The watcher heard what we heard, and nothing since.
+    fn lose(&mut self, watcher: u32, gone: u32) {
+        let round = self.machine.round(self.slot);
+        let last_beat = round.and_then(|it| it.lanes[&lane(gone)].beat).unwrap_or(0);
+        let (lane, watcher) = (lane(gone), lane(watcher));
+        self.hear(Message::Loss { lane, slot: self.slot, watcher, last_beat });
     }
 
     fn proved(&mut self, name: &str) {
