@@ -94,10 +94,8 @@ impl Children {
             match self.news.blocking_recv().context("the prover pool ended")? {
                 Event::Step { step, .. } => {
                     tracing::info!(%kind, step = step.name());
-                    if step == Step::Witness {
-                        // What came before was waiting for another proof.
-                        clock = Instant::now();
-                    }
+                    // What came before was waiting for another proof.
+                    clock = if step == Step::Witness { Instant::now() } else { clock };
                 }
                 Event::Made { output, cpu_ms, peak_mb, .. } => {
                     let proof = Proof::decode(&output)?;

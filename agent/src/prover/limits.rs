@@ -7,8 +7,8 @@ use std::io;
 
 use protocol::Kind;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getppid, nice, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal, setpriority_process, setrlimit,
 };
 
 const MB: u64 = 1024 * 1024;
@@ -17,7 +17,8 @@ const NICE: i32 = 19;
 /// On top of that: stacks and arenas of the threads are address space that is never touched.
 const UNTOUCHED_MB: u64 = 1024;
 
-/// Peak memory of a proof in MB, as measured on 2 threads (circuits.md section 4), by kind.
+/// Peak memory of a proof in MB, by kind, as measured on 2 threads; the address space of a
+/// `kernel` is 140 MB above it.
 const PEAK_MB: [u64; 6] = [150, 400, 3400, 3300, 3400, 4100];
 
 /// Address space of a proof of this kind: 1.5 times its measured peak, and what is never touched.
@@ -43,7 +44,7 @@ pub(crate) fn apply(parent: u32, memory_bytes: u64) -> io::Result<()> {
     setrlimit(Resource::Core, fixed(0))?;
     setrlimit(Resource::As, fixed(memory_bytes))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    nice(NICE)?;
+    setpriority_process(None, NICE)?;
     Ok(())
 }
 
