@@ -137,17 +137,20 @@ impl Working {
         Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
     }
 
-    /// Proves and sends every tx that is due, one after the other.
+    /// Proves every tx that is due, one after the other, then sends them together: a sequencer
+    /// proposes as soon as there is something to propose.
     async fn send_due(&mut self) -> anyhow::Result<()> {
         if self.head + 1 < self.params.genesis_block {
             return Ok(());
         }
         self.busy = true;
+        let mut proved = Vec::new();
         for input in self.traffic.due(self.slot()) {
             let proof = self.prove(&input).await?;
-            let tx = with_proof(&input, proof);
-            let hex = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
-            self.submit(hex).await;
+            proved.push(with_proof(&input, proof));
+        }
+        for tx in proved {
+            self.submit(to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?).await;
             self.traffic.accepted(&tx);
         }
         self.busy = false;
