@@ -212,7 +212,7 @@ fn claim(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     say(model, "claim sent to the agent", Tone::Plain);
-    vec![Effect::Send(Request::Claim { slot: None })]
+    vec![Effect::Send(Request::Claim { slot: None, payee: None })]
 }
 
 /// Whether the help is open and took the key. A command of another kind goes on to it.

@@ -90,6 +90,19 @@ number_id!(
     SequencerId, u32
 );
 
+impl Millis {
+    /// This much later; far beyond the end of time stays there.
+    #[must_use]
+    pub const fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+    /// Milliseconds since `earlier`; 0 if that is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// A bonded unit of capacity that makes one proof at a time (R1.2): prover index << 16 | number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct LaneId(pub u64);

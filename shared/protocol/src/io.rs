@@ -258,7 +258,7 @@ pub enum Message {
         lane: LaneId,
         /// In which slot.
         slot: Slot,
-        /// Beat intervals since the deal.
+        /// Number of the beat: Unix milliseconds / beat interval, so that it rises for ever.
         n: u64,
         /// What it works on; zero if idle.
         task: TaskId,
@@ -302,6 +302,33 @@ pub enum Message {
         /// In which slot.
         slot: Slot,
     },
+}
+
+impl Message {
+    /// The slot it is about.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        match *self {
+            Self::Claim { slot, .. }
+            | Self::Release { slot, .. }
+            | Self::Beat { slot, .. }
+            | Self::Loss { slot, .. }
+            | Self::Made { slot, .. }
+            | Self::Held { slot, .. } => slot,
+        }
+    }
+    /// The lane that speaks: its prover must have signed.
+    #[must_use]
+    pub const fn speaker(&self) -> LaneId {
+        match *self {
+            Self::Claim { lane, .. }
+            | Self::Release { lane, .. }
+            | Self::Beat { lane, .. }
+            | Self::Loss { watcher: lane, .. }
+            | Self::Made { lane, .. }
+            | Self::Held { lane, .. } => lane,
+        }
+    }
 }
 
 /// What must be durable before it is spoken (R5.1).

@@ -60,6 +60,82 @@ pub struct Params {
 }
 
 impl Params {
+    /// The devnet preset (slice section 8); `assets/config/devnet.toml` holds the same numbers.
+    #[must_use]
+    pub const fn devnet() -> Self {
+        Self {
+            l1_block_s: 2,
+            genesis_block: 300,
+            proposal_blocks: 5,
+            reveal_blocks: 5,
+            proving_blocks: 1_500,
+            settle_margin_blocks: 5,
+            halting_blocks: 1,
+            backup_blocks: 300,
+            build_ahead_max: 1,
+            p50_ms: [0, 240_000, 300_000, 300_000, 300_000, 360_000],
+            units: [0, 10, 173, 175, 173, 209],
+            subtree_units: 358,
+            claim_cap_p50s: 2,
+            beat_ms: 5_000,
+            missed_beats: 3,
+            watchers: 4,
+            replicas_subtree: 8,
+            replicas_crown: 32,
+            rank_wait_ms: 500,
+            inputs_wait_ms: 30_000,
+            min_lanes: 8,
+            submit_priority_blocks: 5,
+            epoch_slots: 32,
+            snapshot_lag_blocks: 64,
+            undo_blocks_max: 64,
+        }
+    }
+
+    /// Panics with the reason if the numbers contradict each other: a network with such
+    /// parameters would stop, so it must not start.
+    pub fn assert_valid(&self) {
+        assert!(0 < self.l1_block_s, "an L1 block takes time");
+        assert!(2 <= self.reveal_blocks, "the deal takes the second block of the reveal phase");
+        assert!(self.settle_margin_blocks < self.proving_blocks, "no time to prove");
+        assert!(self.p50_ms[1..].iter().all(|&time| 0 < time), "every proof takes time");
+        assert!(0 < self.claim_cap_p50s && 0 < self.beat_ms && 0 < self.missed_beats);
+        assert!(2 <= self.watchers, "one watcher alone never declares a loss to others");
+        assert!(0 < self.epoch_slots && 0 < self.undo_blocks_max);
+    }
+
+    /// L1 blocks from one slot's first to the next one's.
+    #[must_use]
+    pub const fn slot_blocks(&self) -> u64 {
+        self.proposal_blocks + self.reveal_blocks
+    }
+    /// The L1 block whose RANDAO makes the deal of `slot`: the second of its reveal phase (R2.2).
+    #[must_use]
+    pub fn deal_block(&self, slot: Slot) -> u64 {
+        self.slot_start(slot) + self.proposal_blocks + 1
+    }
+    /// The first L1 block after the reveal phase of `slot`.
+    #[must_use]
+    pub fn reveal_end(&self, slot: Slot) -> u64 {
+        self.slot_start(slot) + self.slot_blocks()
+    }
+    /// L1 block whose registry is the set of lanes of this slot's epoch (R1.3).
+    #[must_use]
+    pub fn snapshot_block(&self, slot: Slot) -> u64 {
+        let first = Slot(slot.0 - slot.0 % self.epoch_slots);
+        self.slot_start(first).saturating_sub(self.snapshot_lag_blocks)
+    }
+    /// Longest time one claim on this kind may last, in milliseconds (R5.1).
+    #[must_use]
+    pub fn claim_cap_ms(&self, kind: Kind) -> u64 {
+        self.p50(kind) * self.claim_cap_p50s
+    }
+    /// A lane this long without a beat is silent (R5.3).
+    #[must_use]
+    pub const fn silence_ms(&self) -> u64 {
+        self.beat_ms * self.missed_beats
+    }
+
     /// First L1 block of `slot`.
     #[must_use]
     pub fn slot_start(&self, slot: Slot) -> u64 {

@@ -83,7 +83,7 @@ fn help_shows_the_screen_then_all_and_closes_for_a_screen() {
 
 #[test]
 fn a_claim_is_asked_with_cancel_in_focus() {
-    let sent = Effect::Send(Request::Claim { slot: None });
+    let sent = Effect::Send(Request::Claim { slot: None, payee: None });
     check(model(), "c", "Overview claim:cancel", &[]);
     check(model(), "c\n", "Overview", &[]);
     check(model(), "4c\n\n\n", "Earnings", &[]);

@@ -1,0 +1,434 @@
+//! This agent's own promises: at most one live claim per lane, each number used once (R5.1).
+//!
+//! A claim begins in one function and ends in one function, and both put the record before
+//! anything that leaves the machine. Two different claims with one number cost the bond (R10.1),
+//! so numbers come from the journal and never go back.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::{
+    domain::{LaneId, Millis, Node, Slot, StatementId, TaskId},
+    io::{Action, Ended, Message, Previous, Record},
+};
+
+/// Ended claims that are kept for the screens.
+const PAST_MAX: usize = 64;
+
+/// Where an own claim stands.
+///
+/// ```text
+///   Inputs ─children accepted─▶ Machine ─child runs─▶ Proving ─proof─▶ Made ─acks─▶ delivered
+///      └───────────── released, capped, lost or reverted from any of them ─────────────┘
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Waits for proofs of its children; given back at this instant.
+    Inputs {
+        /// When the patience ends.
+        until: Millis,
+    },
+    /// Given to the shell, which waits for the machine.
+    Machine,
+    /// The child process runs.
+    Proving,
+    /// The proof exists and waits for its replicas.
+    Made {
+        /// What it says.
+        statement: StatementId,
+    },
+}
+
+impl Stage {
+    /// The arrows of the picture above.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Inputs { .. }, Self::Machine | Self::Made { .. })
+                | (Self::Machine, Self::Proving | Self::Made { .. })
+                | (Self::Proving, Self::Made { .. })
+        )
+    }
+    /// Whether the proof exists.
+    #[must_use]
+    pub const fn is_made(self) -> bool {
+        matches!(self, Self::Made { .. })
+    }
+}
+
+/// A live claim of one of our lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Live {
+    /// What was promised.
+    pub task: TaskId,
+    /// In which slot.
+    pub slot: Slot,
+    /// The lane's claim number.
+    pub seq: u64,
+    /// Attempts before.
+    pub attempt: u32,
+    /// Where it stands in the tree; unknown from a restart until its slot is known again.
+    pub node: Option<Node>,
+    /// Since when; after a restart, since the restart.
+    pub since: Millis,
+    /// When it ends at the latest (R5.1).
+    pub cap_at: Millis,
+    /// How far it is.
+    pub stage: Stage,
+    /// Since when it is that far.
+    pub stage_since: Millis,
+}
+
+/// A claim that ended, for the screens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// Whose.
+    pub lane: LaneId,
+    /// The claim as it last was.
+    pub live: Live,
+    /// How it ended.
+    pub how: Ended,
+    /// When.
+    pub at: Millis,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Lane {
+    /// Last number used.
+    seq: u64,
+    previous: Option<Ended>,
+    live: Option<Live>,
+    /// The journal and our signatures disagree: a number that we never gave was seen on the mesh,
+    /// or numbers do not rise in the journal.
+    in_doubt: bool,
+}
+
+/// The part of a claim that its maker decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promise {
+    /// What.
+    pub task: TaskId,
+    /// Where it stands.
+    pub node: Node,
+    /// In which slot.
+    pub slot: Slot,
+    /// Attempts before.
+    pub attempt: u32,
+    /// When the claim ends at the latest.
+    pub cap_at: Millis,
+    /// How long it waits for inputs.
+    pub inputs_until: Millis,
+}
+
+/// All own lanes that ever claimed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Claims {
+    lanes: BTreeMap<LaneId, Lane>,
+    past: VecDeque<Past>,
+}
+
+impl Claims {
+    /// The lane's live claim.
+    #[must_use]
+    pub fn live(&self, lane: LaneId) -> Option<&Live> {
+        self.lanes.get(&lane)?.live.as_ref()
+    }
+    /// All live claims, in lane order.
+    pub fn all(&self) -> impl Iterator<Item = (LaneId, &Live)> {
+        self.lanes.iter().filter_map(|(&lane, it)| Some((lane, it.live.as_ref()?)))
+    }
+    /// The lane with a live claim on this task.
+    #[must_use]
+    pub fn lane_of(&self, task: TaskId) -> Option<LaneId> {
+        self.all().find(|(_, live)| live.task == task).map(|(lane, _)| lane)
+    }
+    /// Whether the lane may claim now.
+    #[must_use]
+    pub fn is_free(&self, lane: LaneId) -> bool {
+        self.lanes.get(&lane).is_none_or(|it| it.live.is_none() && !it.in_doubt)
+    }
+    /// Whether the lane's numbers are in doubt.
+    #[must_use]
+    pub fn in_doubt(&self, lane: LaneId) -> bool {
+        self.lanes.get(&lane).is_some_and(|it| it.in_doubt)
+    }
+    /// Last number the lane used; 0 if none.
+    #[must_use]
+    pub fn last_seq(&self, lane: LaneId) -> u64 {
+        self.lanes.get(&lane).map_or(0, |it| it.seq)
+    }
+    /// Ended claims, oldest first.
+    #[must_use]
+    pub const fn past(&self) -> &VecDeque<Past> {
+        &self.past
+    }
+
+    /// Promises a task: the record, then the word (R5.1). The only way a claim begins.
+    pub fn begin(&mut self, now: Millis, lane: LaneId, it: Promise, actions: &mut Vec<Action>) {
+        let entry = self.lanes.entry(lane).or_default();
+        assert!(entry.live.is_none(), "lane {lane} has a live claim");
+        assert!(!entry.in_doubt, "lane {lane} may have used its next number already");
+        let previous = entry.previous.unwrap_or(Previous::None);
+        entry.seq += 1;
+        let Promise { task, node, slot, attempt, cap_at, inputs_until } = it;
+        let seq = entry.seq;
+        entry.live = Some(Live {
+            task,
+            slot,
+            seq,
+            attempt,
+            node: Some(node),
+            since: now,
+            cap_at,
+            stage: Stage::Inputs { until: inputs_until },
+            stage_since: now,
+        });
+        actions.push(Action::Persist(Record::Claimed { task, lane, slot, seq, attempt }));
+        actions.push(Action::Send(Message::Claim { task, lane, slot, seq, attempt, previous }));
+    }
+
+    /// Ends a lane's claim everywhere: journal, prover, mesh. The only way a claim ends.
+    pub fn end(&mut self, now: Millis, lane: LaneId, how: Ended, actions: &mut Vec<Action>) {
+        assert_ne!(how, Previous::None, "a claim that ended has a reason");
+        let Some(entry) = self.lanes.get_mut(&lane) else { return };
+        let Some(live) = entry.live.take() else { return };
+        entry.previous = Some(how);
+        actions.push(Action::Persist(Record::Ended { lane, seq: live.seq, how }));
+        if matches!(live.stage, Stage::Machine | Stage::Proving) {
+            actions.push(Action::Abandon { task: live.task });
+        }
+        if how == Previous::Released {
+            let Live { task, slot, seq, .. } = live;
+            actions.push(Action::Send(Message::Release { task, lane, slot, seq }));
+        }
+        self.past.push_back(Past { lane, live, how, at: now });
+        if PAST_MAX < self.past.len() {
+            self.past.pop_front();
+        }
+    }
+
+    /// Moves a lane's claim along the arrows of [`Stage`]; other moves change nothing.
+    pub fn advance(&mut self, now: Millis, lane: LaneId, next: Stage) -> bool {
+        let live = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut());
+        let Some(live) = live.filter(|it| it.stage.may_become(next)) else { return false };
+        live.stage = next;
+        live.stage_since = now;
+        true
+    }
+
+    /// A restored claim's place in the tree is known again, and with it its cap.
+    pub fn place(&mut self, lane: LaneId, node: Node, cap_at: Millis) {
+        if let Some(live) = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut())
+            && live.node.is_none()
+        {
+            live.node = Some(node);
+            live.cap_at = cap_at;
+        }
+    }
+
+    /// From now on a claim that waits for inputs waits until this instant.
+    pub fn be_patient(&mut self, lane: LaneId, until: Millis) {
+        if let Some(live) = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut())
+            && matches!(live.stage, Stage::Inputs { .. })
+        {
+            live.stage = Stage::Inputs { until };
+        }
+    }
+
+    /// Sends the lane's live claim once more, word for word: the crash may have fallen between
+    /// the record and the word.
+    pub fn say_again(&self, lane: LaneId, actions: &mut Vec<Action>) {
+        let Some(entry) = self.lanes.get(&lane) else { return };
+        let Some(Live { task, slot, seq, attempt, .. }) = entry.live else { return };
+        let previous = entry.previous.unwrap_or(Previous::None);
+        actions.push(Action::Send(Message::Claim { task, lane, slot, seq, attempt, previous }));
+    }
+
+    /// A claim of ours came back from the mesh. Its number must be one that we gave.
+    /// Returns false from the moment the lane is in doubt.
+    pub fn heard_own(&mut self, lane: LaneId, seq: u64) -> bool {
+        let entry = self.lanes.entry(lane).or_default();
+        entry.in_doubt |= entry.seq < seq;
+        !entry.in_doubt
+    }
+
+    /// Takes one journal record at start, in journal order.
+    pub fn restore(&mut self, record: &Record) {
+        match *record {
+            Record::Claimed { task, lane, slot, seq, attempt } => {
+                let entry = self.lanes.entry(lane).or_default();
+                entry.in_doubt |= seq <= entry.seq;
+                entry.seq = entry.seq.max(seq);
+                let stage = Stage::Inputs { until: Millis(u64::MAX) };
+                let (since, cap_at, stage_since) = (Millis(0), Millis(u64::MAX), Millis(0));
+                let node = None;
+                entry.live = Some(Live {
+                    task,
+                    slot,
+                    seq,
+                    attempt,
+                    node,
+                    since,
+                    cap_at,
+                    stage,
+                    stage_since,
+                });
+            }
+            Record::Ended { lane, seq, how } => {
+                let entry = self.lanes.entry(lane).or_default();
+                if entry.live.is_some_and(|live| live.seq == seq) {
+                    entry.live = None;
+                    entry.previous = Some(how);
+                }
+            }
+            Record::Made { .. } | Record::Held { .. } | Record::Settled { .. } => (),
+        }
+    }
+
+    /// The first instant after a restart: restored claims count from here.
+    pub fn wake(&mut self, now: Millis, cap_ms: u64) {
+        let restored = self.lanes.values_mut().filter_map(|it| it.live.as_mut());
+        for live in restored.filter(|live| live.node.is_none()) {
+            live.since = now;
+            live.stage_since = now;
+            live.cap_at = now.after(cap_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Kind, ProverId};
+
+    const LANE: LaneId = LaneId::new(ProverId(3), 0);
+
+    fn promise(task: u8) -> Promise {
+        Promise {
+            task: TaskId([task; 32]),
+            node: Node { kind: Kind::Base, level: 0, index: u32::from(task), call: 0 },
+            slot: Slot(1),
+            attempt: 0,
+            cap_at: Millis(100),
+            inputs_until: Millis(30),
+        }
+    }
+
+    fn begin(claims: &mut Claims, task: u8) -> Vec<Action> {
+        let mut actions = Vec::new();
+        claims.begin(Millis(1), LANE, promise(task), &mut actions);
+        actions
+    }
+    fn end(claims: &mut Claims, how: Ended) -> Vec<Action> {
+        let mut actions = Vec::new();
+        claims.end(Millis(2), LANE, how, &mut actions);
+        actions
+    }
+
+    fn persisted(action: &Action) -> Option<&Record> {
+        if let Action::Persist(record) = action { Some(record) } else { None }
+    }
+
+    #[test]
+    fn a_claim_is_durable_before_it_is_spoken() {
+        let mut claims = Claims::default();
+        let actions = begin(&mut claims, 1);
+        let [Action::Persist(Record::Claimed { seq: 1, .. }), Action::Send(Message::Claim { .. })] =
+            actions[..]
+        else {
+            panic!("{actions:?}")
+        };
+    }
+
+    #[test]
+    fn numbers_never_repeat_and_the_next_claim_says_how_the_last_ended() {
+        let mut claims = Claims::default();
+        let how = [Previous::Delivered, Previous::Released, Previous::Lost, Previous::Capped];
+        let mut expected = Previous::None;
+        for (number, ended) in (1..).zip(how) {
+            let actions = begin(&mut claims, 1);
+            let Action::Send(Message::Claim { seq, previous, .. }) = actions[1] else { panic!() };
+            assert_eq!((seq, previous), (number, expected));
+            end(&mut claims, ended);
+            expected = ended;
+        }
+        assert_eq!(claims.past().len(), 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "has a live claim")]
+    fn a_lane_never_has_two_live_claims() {
+        let mut claims = Claims::default();
+        begin(&mut claims, 1);
+        begin(&mut claims, 2);
+    }
+
+    #[test]
+    fn only_a_running_proof_is_abandoned_and_only_a_release_is_spoken() {
+        let mut claims = Claims::default();
+        begin(&mut claims, 1);
+        assert_eq!(end(&mut claims, Previous::Capped).len(), 1);
+        begin(&mut claims, 1);
+        assert!(claims.advance(Millis(1), LANE, Stage::Machine));
+        let actions = end(&mut claims, Previous::Released);
+        assert_eq!(actions[1], Action::Abandon { task: TaskId([1; 32]) });
+        assert!(matches!(actions[2], Action::Send(Message::Release { seq: 2, .. })));
+        assert_eq!(end(&mut claims, Previous::Released), [], "a free lane has nothing to end");
+    }
+
+    #[test]
+    fn stages_follow_the_picture() {
+        let made = Stage::Made { statement: StatementId([0; 32]) };
+        let all = [Stage::Inputs { until: Millis(0) }, Stage::Machine, Stage::Proving, made];
+        let allowed = [(0, 1), (0, 3), (1, 2), (1, 3), (2, 3)];
+        for (i, from) in all.into_iter().enumerate() {
+            for (j, to) in all.into_iter().enumerate() {
+                assert_eq!(from.may_become(to), allowed.contains(&(i, j)), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn restored_records_bring_back_the_live_claim_and_the_numbers() {
+        let mut claims = Claims::default();
+        let mut actions = begin(&mut claims, 1);
+        actions.extend(end(&mut claims, Previous::Delivered));
+        actions.extend(begin(&mut claims, 2));
+        let records = actions.iter().filter_map(persisted);
+        let mut again = Claims::default();
+        records.for_each(|it| again.restore(it));
+        again.wake(Millis(50), 1_000);
+        let live = *again.live(LANE).unwrap();
+        assert_eq!((live.task, live.seq, live.node), (TaskId([2; 32]), 2, None));
+        assert_eq!((live.since, live.cap_at), (Millis(50), Millis(1_050)));
+        again.place(LANE, promise(2).node, Millis(70));
+        again.place(LANE, promise(2).node, Millis(90));
+        assert_eq!(again.live(LANE).unwrap().cap_at, Millis(70), "placed once");
+        end(&mut again, Previous::Capped);
+        let actions = begin(&mut again, 3);
+        let Action::Send(Message::Claim { seq, previous, .. }) = actions[1] else { panic!() };
+        assert_eq!((seq, previous), (3, Previous::Capped));
+    }
+
+    #[test]
+    fn a_lane_whose_numbers_were_used_elsewhere_claims_no_more() {
+        let mut claims = Claims::default();
+        begin(&mut claims, 1);
+        assert!(claims.heard_own(LANE, 1));
+        end(&mut claims, Previous::Delivered);
+        assert!(claims.is_free(LANE));
+        assert!(!claims.heard_own(LANE, 2));
+        assert!(!claims.is_free(LANE) && claims.in_doubt(LANE));
+    }
+
+    #[test]
+    fn the_past_is_bounded() {
+        let mut claims = Claims::default();
+        for _ in 0..PAST_MAX + 5 {
+            begin(&mut claims, 1);
+            end(&mut claims, Previous::Delivered);
+        }
+        assert_eq!(claims.past().len(), PAST_MAX);
+        assert_eq!(claims.past()[0].live.seq, 6);
+    }
+}
