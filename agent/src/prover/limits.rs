@@ -38,6 +38,8 @@ pub(crate) fn apply(parent: u32, memory_bytes: u64) -> io::Result<()> {
     if now.and_then(|pid| u32::try_from(pid).ok()) != Some(parent) {
         return Err(io::Error::other("the agent that asked for this proof is gone"));
     }
+    // Started by a name that says nothing; this one is what process lists show.
+    rustix::thread::set_name(c"coppice-prove")?;
     setrlimit(Resource::Core, fixed(0))?;
     setrlimit(Resource::As, fixed(memory_bytes))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;

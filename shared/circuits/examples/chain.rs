@@ -25,7 +25,7 @@ fn main() {
     let keys = folder.verifying_keys().unwrap();
     println!("verifying keys {:?} set {}", t1.elapsed(), hex::encode(keys.set_id()));
     for k in protocol::Kind::ALL {
-        println!("{k} proof bytes {}", keys.proof_bytes(k));
+        println!("{k} proof bytes {}", circuits::setup::leaf::proof_bytes(&keys, k));
     }
     std::fs::write(format!("{dir}/RootVerifier.sol"), evm::solidity(&keys).unwrap()).unwrap();
     std::fs::write(

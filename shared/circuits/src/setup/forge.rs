@@ -6,9 +6,7 @@ use super::{
     keys::{Verifying, VerifyingKeys},
     srs::constants,
 };
-use crate::recursion::family::{
-    WORDS, advice_columns, columns, public_words, self_word,
-};
+use crate::recursion::family::{WORDS, advice_columns, columns, public_words, self_word};
 use halo2_base::{
     gates::circuit::{BaseCircuitParams, CircuitBuilderStage, builder::BaseCircuitBuilder},
     halo2_proofs::{

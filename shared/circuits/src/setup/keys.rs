@@ -7,8 +7,8 @@
 use super::srs::{SetupConstants, SetupError};
 use crate::recursion::{
     family::{
-        ACCUMULATOR, CARRIED_KINDS, FamilyKeys, KeyFacts, columns, height,
-        protocol_config, public_words, same_shape,
+        ACCUMULATOR, CARRIED_KINDS, FamilyKeys, KeyFacts, columns, height, protocol_config,
+        public_words, same_shape,
     },
     verify::BuildError,
 };
