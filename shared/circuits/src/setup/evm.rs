@@ -36,9 +36,7 @@ pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
         .map_err(|error| format!("{error:?}"))?;
     let source = loader.solidity_code();
     assert!(source.contains(PRAGMA[0]), "the generator's pragma is known");
-    let set: String = keys.set_id().iter().map(|byte| format!("{byte:02x}")).collect();
-    // The build script copies the set next to the bytecode, so that nobody deploys another's.
-    Ok(format!("// circuit set: 0x{set}\n{}", source.replace(PRAGMA[0], PRAGMA[1])))
+    Ok(source.replace(PRAGMA[0], PRAGMA[1]))
 }
 
 /// Calldata of the verifier contract: the public words, then the proof.
