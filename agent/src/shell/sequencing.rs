@@ -197,7 +197,8 @@ impl Sequencing {
     async fn persist(&mut self, sealed: &Sealed) -> anyhow::Result<()> {
         let prepared =
             store::Prepared { slot: sealed.slot, purpose: PREPARED.into(), data: sealed.encode() };
-        self.base.store.append_async(&[store::Entry::Prepared(prepared)]).await?;
+        let done = self.base.store.append_async(&[store::Entry::Prepared(prepared)]).await;
+        done.map_err(crate::error::Coded::from)?;
         Ok(())
     }
 

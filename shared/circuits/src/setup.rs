@@ -3,7 +3,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`srs`] | the setup: an insecure one for the devnet, import and checks of a real one |
-//! | [`keys`] | proving and verifying keys in a cache folder, generated once |
+//! | [`folder`] | proving and verifying keys in a cache folder, generated once |
+//! | [`keys`] | verifying keys and the circuit set's id |
 //! | [`accept`] | native acceptance: what a proof must pass before anything uses it |
 //! | [`check`] | a witness against every constraint, before a proof is paid for |
 //! | [`codec`] | work and proofs as bytes between processes |
@@ -19,6 +20,9 @@ pub mod check;
 mod circuit;
 pub mod codec;
 pub mod evm;
+pub mod folder;
+#[cfg(test)]
+pub(crate) mod forge;
 pub mod keys;
 pub mod leaf;
 pub mod meter;

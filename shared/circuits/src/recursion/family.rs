@@ -134,6 +134,8 @@ pub fn protocol_config(kind: Kind) -> Config {
 pub struct KeyFacts {
     /// The digest the key's transcripts start from.
     pub digest: Fr,
+    /// log₂ of the circuit's rows.
+    pub k: u32,
     /// Commitments of the preprocessed polynomials, [`COMMITMENTS`] of them.
     pub commitments: Vec<G1Affine>,
 }
@@ -212,7 +214,7 @@ pub fn placeholder(kind: Kind, protocol: &PlonkProtocol<G1Affine>) -> Child {
     (0..layout.openings).for_each(|_| proof.extend_from_slice(point().to_bytes().as_ref()));
     let coordinates = [point(), point()].into_iter().flat_map(|point| [point.x, point.y]);
     let mut instances: Vec<Fr> =
-        coordinates.flat_map(|x| fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>(x)).collect();
+        coordinates.flat_map(fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>).collect();
     instances.extend((instances.len()..public_words(kind)).map(|i| Fr::from(i as u64)));
     Child { kind, instances, proof }
 }

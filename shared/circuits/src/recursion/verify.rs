@@ -145,6 +145,11 @@ impl Plan<'_> {
         }
     }
 
+    /// The height of a child's kind; its own kind's key may not be known yet.
+    fn height(&self, kind: Kind) -> u32 {
+        self.keys.get(&kind).map_or(height(kind), |key| key.k)
+    }
+
     fn digest(&self, kind: Kind) -> Result<Fr, BuildError> {
         self.keys.get(&kind).map(|key| key.digest).ok_or(BuildError::MissingKey(kind))
     }
@@ -164,7 +169,7 @@ pub fn build_leaf(
     let range = builder.range_chip();
     let ctx = builder.main(0);
     let limbs = plan.setup.iter().flat_map(|point| [point.x, point.y]);
-    let limbs = limbs.flat_map(|coordinate| fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>(coordinate));
+    let limbs = limbs.flat_map(fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>);
     let mut public: Vec<Cell> = limbs.map(|limb| ctx.load_constant(limb)).collect();
     let zero = ctx.load_constant(Fr::ZERO);
     public.resize(WORDS + 1, zero);
@@ -310,7 +315,7 @@ fn load_protocol<'c>(
     let mut protocol = shape.clone();
     protocol.preprocessed.clear();
     protocol.transcript_initial_state = Some(child_digest(plan, child.kind)?);
-    protocol.domain.k = height(child.kind) as usize;
+    protocol.domain.k = plan.height(child.kind) as usize;
     let mut loaded = protocol.loaded_preprocessed_as_witness(loader, true);
     let key = |commitment| Combination::of(Base::Key { child: position, commitment });
     let key = (0..COMMITMENTS).map(|commitment| loader.ec_point_from_assigned(key(commitment)));
@@ -338,7 +343,7 @@ fn select_key(
         let is_self = *kind == plan.kind;
         digests.push(if is_self { Existing(own) } else { Constant(plan.digest(*kind)?) });
     }
-    let heights = allowed.iter().map(|kind| Constant(Fr::from(u64::from(height(*kind)))));
+    let heights = allowed.iter().map(|kind| Constant(Fr::from(u64::from(plan.height(*kind)))));
     let bits: Vec<_> = flags.iter().map(|flag| flag.flag).collect();
     let digest = gate.inner_product(ctx, bits.iter().copied(), digests);
     let height = gate.inner_product(ctx, bits.iter().copied(), heights);

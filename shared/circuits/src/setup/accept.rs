@@ -6,7 +6,10 @@
 //! unprovable for free. And nothing is verified before the claims it carries are settled with the
 //! real keys: a key is bound by them, not by its digest.
 
-use super::{keys::VerifyingKeys, srs::SetupConstants};
+use super::{
+    keys::{VerifyingKeys, point_bytes},
+    srs::SetupConstants,
+};
 use crate::{
     poseidon::{from_word, to_word},
     recursion::family::{
@@ -185,7 +188,7 @@ fn check_encoding(
     proof: &[u8],
 ) -> Result<(), Refusal> {
     let layout = ProofLayout::of(protocol);
-    let point = if kind == Kind::Root { 64 } else { 32 };
+    let point = point_bytes(kind);
     let expected = layout.bytes(point);
     if proof.len() != expected {
         return Err(Refusal::Length { kind, expected, got: proof.len() });
@@ -351,6 +354,13 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
         }
     }
     Accumulator::new(left.to_affine(), carried.rhs)
+}
+
+/// Whether the claim in these public words holds: rule 6 without a proof.
+#[cfg(test)]
+pub(crate) fn claim_holds(keys: &VerifyingKeys, kind: Kind, public: &[Fr]) -> bool {
+    let carried = carried_accumulator(public).unwrap();
+    decide(&deciding_key(keys.setup()), resolve(keys, kind, public, carried)).is_ok()
 }
 
 #[cfg(test)]

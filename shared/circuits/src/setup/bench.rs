@@ -4,7 +4,8 @@
 //! proof L1's contract would take. Units of pay come from these figures.
 
 use super::{
-    keys::KeyFolder,
+    folder::KeyFolder,
+    keys::KeyError,
     prove::{Made, Proof, ProveError, ProvePhase, Work, prove},
 };
 use crate::{
@@ -55,6 +56,9 @@ pub struct Bench {
     pub root: Proof,
 }
 
+/// Values a call reads, by slot, and the log it leaves.
+type Ran = (Vec<(Fr, Fr)>, Vec<Access>);
+
 /// The state and the two txs that are proved.
 struct Block {
     tree: Tree,
@@ -95,7 +99,7 @@ impl Block {
     }
 
     /// Values the call reads, and its log.
-    fn call(&self, call: &Call) -> Result<(Vec<(Fr, Fr)>, Vec<Access>), WitnessError> {
+    fn call(&self, call: &Call) -> Result<Ran, WitnessError> {
         let mut slots = Vec::new();
         let mut failure = None;
         let mut read = |slot: Fr| {
@@ -129,27 +133,42 @@ impl Block {
     }
 }
 
-struct Measured<'a> {
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError<E> {
+    /// The sample block is no block: a fault of this program.
+    #[error(transparent)]
+    Block(#[from] WitnessError),
+    /// Keys are missing.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A proof could not be made.
+    #[error("{kind}: {error}")]
+    Prove {
+        /// Of this kind.
+        kind: Kind,
+        /// Why.
+        error: E,
+    },
+}
+
+struct Measured<'a, E> {
     folder: &'a KeyFolder,
-    payee: Address,
+    prove: &'a mut dyn FnMut(&Work) -> Result<Made, E>,
     figures: Vec<Figures>,
 }
 
-impl Measured<'_> {
-    fn prove(
-        &mut self,
-        work: &Work,
-        progress: &mut dyn FnMut(Kind, ProvePhase),
-    ) -> Result<Proof, ProveError> {
+impl<E> Measured<'_, E> {
+    fn prove(&mut self, work: &Work) -> Result<Proof, BenchError<E>> {
         let kind = work.kind();
-        let made = prove(self.folder, work, self.payee, &mut |phase| progress(kind, phase))?;
+        let made = (self.prove)(work).map_err(|error| BenchError::Prove { kind, error })?;
         let figures = self.figures(kind, &made)?;
         self.figures.retain(|figures| figures.kind != kind.name());
         self.figures.push(figures);
         Ok(made.proof)
     }
 
-    fn figures(&self, kind: Kind, made: &Made) -> Result<Figures, ProveError> {
+    fn figures(&self, kind: Kind, made: &Made) -> Result<Figures, KeyError> {
         let key = self.folder.figures(kind)?;
         Ok(Figures {
             kind: kind.name(),
@@ -168,7 +187,8 @@ impl Measured<'_> {
     }
 }
 
-/// Proves the block from its txs to its root: about 950 CPU-seconds.
+/// Proves the block from its txs to its root in this process: about 950 CPU-seconds. Memory of one
+/// proof is not given back before the next: peaks are upper bounds, [`circuits_with`] has true ones.
 ///
 /// # Errors
 /// Keys that are missing, and a proof that cannot be made.
@@ -177,23 +197,42 @@ pub fn circuits(
     payee: Address,
     progress: &mut dyn FnMut(Kind, ProvePhase),
 ) -> Result<Bench, ProveError> {
+    let measured = circuits_with(folder, &mut |work| {
+        prove(folder, work, payee, &mut |phase| progress(work.kind(), phase))
+    });
+    measured.map_err(|error| match error {
+        BenchError::Block(error) => error.into(),
+        BenchError::Key(error) => error.into(),
+        BenchError::Prove { error, .. } => error,
+    })
+}
+
+/// Proves the block from its txs to its root: about 950 CPU-seconds. `prove` makes one proof, in a
+/// process of its own if peak memory is to be true.
+///
+/// # Errors
+/// Keys that are missing, and a proof that cannot be made.
+pub fn circuits_with<E>(
+    folder: &KeyFolder,
+    prove: &mut dyn FnMut(&Work) -> Result<Made, E>,
+) -> Result<Bench, BenchError<E>> {
     let mut block = Block::new()?;
-    let mut measured = Measured { folder, payee, figures: Vec::new() };
+    let mut measured = Measured { folder, prove, figures: Vec::new() };
     let with_call = block.tx(1, 1);
     let (slots, log) = block.call(&with_call.tx.calls[0])?;
-    let first = measured.prove(&Work::Tx(with_call.clone()), progress)?;
+    let first = measured.prove(&Work::Tx(with_call.clone()))?;
     let (program, call) = (block.program.clone(), with_call.tx.calls[0]);
-    let vm = measured.prove(&Work::Vm { program, call, slots }, progress)?;
-    let kernel = Work::Kernel { first, vm, left: with_call.tx.calls_left(1) };
-    let kernel = measured.prove(&kernel, progress)?;
+    let vm = measured.prove(&Work::Vm { program, call, slots })?;
+    let left = with_call.tx.calls_left(1);
+    let kernel = measured.prove(&Work::Kernel { first, vm, left })?;
     let left = block.base(kernel, &with_call.tx, vec![log])?;
-    let left = measured.prove(&left, progress)?;
+    let left = measured.prove(&left)?;
     let without = block.tx(2, 0);
-    let second = measured.prove(&Work::Tx(without.clone()), progress)?;
+    let second = measured.prove(&Work::Tx(without.clone()))?;
     let right = block.base(second, &without.tx, Vec::new())?;
-    let right = measured.prove(&right, progress)?;
-    let child = measured.prove(&Work::Merge { left, right }, progress)?;
-    let root = measured.prove(&Work::Root { child }, progress)?;
+    let right = measured.prove(&right)?;
+    let child = measured.prove(&Work::Merge { left, right })?;
+    let root = measured.prove(&Work::Root { child })?;
     let mut figures = measured.figures;
     figures.sort_by_key(|figures| Kind::ALL.iter().position(|kind| kind.name() == figures.kind));
     Ok(Bench { figures, root })

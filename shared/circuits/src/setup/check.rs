@@ -77,6 +77,32 @@ pub fn satisfied(builder: &BaseCircuitBuilder<Fr>) -> Result<(), Unsatisfied> {
     lookups(builder, &values)
 }
 
+/// Hash of everything a key is made from but the values: cells, gates, copies, constants, lookups.
+#[must_use]
+pub fn layout(builder: &BaseCircuitBuilder<Fr>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let threads = &builder.core().phase_manager[0].threads;
+    for thread in threads {
+        let active: Vec<u8> = thread.selector.iter().map(|active| u8::from(*active)).collect();
+        hasher.update(&(thread.advice.len() as u64).to_be_bytes()).update(&active);
+    }
+    let mut add = |cell: &ContextCell| {
+        let place = (cell.context_id as u64) << 48 | cell.offset as u64;
+        hasher.update(&place.to_be_bytes());
+    };
+    let copies = lock(&builder.core().copy_manager);
+    copies.advice_equalities.iter().for_each(|(a, b)| [a, b].into_iter().for_each(&mut add));
+    copies.constant_equalities.iter().for_each(|(_, cell)| add(cell));
+    let cells = lock(&builder.lookup_manager()[0].cells_to_lookup);
+    let looked_up = cells.values().flatten().map(|[cell]| cell);
+    let shown = builder.assigned_instances.iter().flatten();
+    looked_up.chain(shown).filter_map(|value| value.cell.as_ref()).for_each(&mut add);
+    for (constant, _) in &copies.constant_equalities {
+        hasher.update(&constant.to_repr());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 fn gates(selector: &[bool], cells: &[Fr]) -> Result<(), Unsatisfied> {
     let active = selector.iter().enumerate().filter(|(_, active)| **active);
     let broken = |(i, _): &(usize, &bool)| match cells.get(*i..*i + 4) {

@@ -43,7 +43,7 @@ pub(super) const SOURCES: [&str; 14] = [
 /// The witness of one circuit's application.
 pub(super) enum Input {
     Tx(TxInput),
-    Vm(VmInput),
+    Vm(Box<VmInput>),
     Kernel(KernelInput),
     Base(BaseInput),
     Merge(MergeInput),
@@ -96,7 +96,7 @@ impl Input {
             Kind::Vm => {
                 let program = Program::new(&[])?;
                 let call = Call { caller: zero, program: zero, args: [zero; tx::ARGS] };
-                Self::Vm(VmInput { program, call, slots: Vec::new(), payee })
+                Self::Vm(Box::new(VmInput { program, call, slots: Vec::new(), payee }))
             }
             Kind::Kernel => {
                 Self::Kernel(KernelInput { first: child(0), vm: child(1), left: zero, payee })

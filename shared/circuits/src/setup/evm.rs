@@ -1,6 +1,7 @@
 //! What L1 needs: the root verifier's source and the calldata of a root proof.
 
 use super::keys::VerifyingKeys;
+use crate::recursion::family::ACCUMULATOR;
 use halo2_base::halo2_proofs::halo2curves::bn256::{Fq, Fr, G1Affine};
 use protocol::{Kind, Word};
 use snark_verifier::{
@@ -35,8 +36,18 @@ pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
     Verifier::verify(&deciding, &protocol, &instances, &proof)
         .map_err(|error| format!("{error:?}"))?;
     let source = loader.solidity_code();
-    assert!(source.contains(PRAGMA[0]), "the generator's pragma is known");
-    Ok(source.replace(PRAGMA[0], PRAGMA[1]))
+    assert!(source.contains(PRAGMA[0]), "the known generator");
+    let source = source.replace(PRAGMA[0], PRAGMA[1]);
+    // The build script copies the set next to the bytecode, so that nobody deploys another's.
+    Ok(format!("// circuit set: 0x{}\n{source}", hex::encode(keys.set_id())))
+}
+
+/// What `Slots.settle` takes as proof: the accumulator's twelve words, then the proof. The nine
+/// words it takes beside it stand between the two when it calls the verifier.
+#[must_use]
+pub fn settle_proof(instances: &[Word], proof: &[u8]) -> Vec<u8> {
+    let accumulator = instances.iter().take(ACCUMULATOR).flatten();
+    accumulator.chain(proof).copied().collect()
 }
 
 /// Calldata of the verifier contract: the public words, then the proof.

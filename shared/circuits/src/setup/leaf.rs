@@ -4,7 +4,10 @@
 //! the fields and the setup, because a proof without children carries no claims but the trivial
 //! accumulator (τG, G).
 
-use super::{keys::VerifyingKeys, prove::Proof};
+use super::{
+    keys::{VerifyingKeys, point_bytes},
+    prove::Proof,
+};
 use crate::{
     poseidon::{Fr, to_word},
     recursion::family::{ProofLayout, WORDS},
@@ -17,8 +20,7 @@ use snark_verifier_sdk::{BITS, LIMBS};
 /// Exact length of a proof of `kind`, in bytes.
 #[must_use]
 pub fn proof_bytes(keys: &VerifyingKeys, kind: Kind) -> usize {
-    let point = if kind == Kind::Root { 64 } else { 32 };
-    ProofLayout::of(keys.protocol(kind)).bytes(point)
+    ProofLayout::of(keys.protocol(kind)).bytes(point_bytes(kind))
 }
 
 /// A tx's proof as a child: the bytes with the public words that the tx's fields say.

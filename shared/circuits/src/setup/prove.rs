@@ -9,7 +9,8 @@ use super::{
     accept::{Accepted, Refusal, accept},
     check::{Unsatisfied, satisfied},
     circuit::{self, Input, words},
-    keys::{KeyError, KeyFolder, ProvingMaterial, VerifyingKeys},
+    folder::{KeyFolder, ProvingMaterial},
+    keys::{KeyError, VerifyingKeys},
     meter,
 };
 use crate::{
@@ -78,6 +79,7 @@ mod kind_number {
 
 /// What is to be proved, with everything it takes but the payee.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one is alive per process")]
 pub enum Work {
     /// A client's tx. Holds its secret.
     Tx(TxInput),
@@ -255,7 +257,7 @@ impl Work {
             Self::Tx(input) => Input::Tx(input.clone()),
             Self::Vm { program, call, slots } => {
                 let (program, call, slots) = (program.clone(), *call, slots.clone());
-                Input::Vm(VmInput { program, call, slots, payee })
+                Input::Vm(Box::new(VmInput { program, call, slots, payee }))
             }
             Self::Kernel { first, vm, left } => {
                 let (first, vm) = (first.as_child()?, vm.as_child()?);

@@ -11,7 +11,10 @@ fn g(multiple: u64) -> G1Affine {
     (G1Affine::generator() * Fr::from(multiple)).to_affine()
 }
 
-/// Scalars of points, then of constants.
+/// Points and constants with their scalars.
+type Case<'a> = (&'a [(Size, G1Affine)], &'a [(Fr, G1Affine)]);
+
+/// A scalar by its kind.
 #[derive(Clone, Copy)]
 enum Size {
     One,
@@ -66,7 +69,7 @@ fn sums_are_what_the_curve_says() {
     use Size::{Full, One, Short};
     let big = -Fr::from(12_345);
     let most = u128::MAX;
-    let cases: &[(&[(Size, G1Affine)], &[(Fr, G1Affine)])] = &[
+    let cases: &[Case<'_>] = &[
         (&[(Short(1), g(2))], &[]),
         (&[(One, g(9)), (Short(most), g(2)), (Short(12_345), g(3))], &[]),
         (&[(Full(big), g(2)), (Full(Fr::from(6)), g(3))], &[]),
