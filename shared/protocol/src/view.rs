@@ -172,6 +172,3 @@ pub struct TaskView {
     /// Peak memory in MB, once made.
     pub peak_mb: Option<u32>,
 }
-
-#[cfg(test)]
-mod tests;

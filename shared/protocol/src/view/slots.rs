@@ -77,12 +77,11 @@ impl Coordinator {
         }
     }
 
-    /// Blocks up to the reveal, counted back and forth from the newest block's time; seconds after
-    /// it (R2.1).
+    /// Blocks up to the reveal, timed from it or from the newest block; seconds after it (R2.1).
     fn phases(&self, slot: Slot, facts: &SlotFacts) -> Vec<PhaseView> {
         let params = self.params();
-        let head = self.chain().head();
-        let (number, time_s) = head.map_or((0, 0), |it| (it.number, it.time_s));
+        let head = self.chain().head().map_or((0, 0), |it| (it.number, it.time_s));
+        let (number, time_s) = facts.reveal.map_or(head, |it| (it.number, it.time_s));
         let block_at = |block: u64| {
             let ahead = block.saturating_sub(number) * params.l1_block_s;
             let behind = number.saturating_sub(block) * params.l1_block_s;
@@ -90,8 +89,8 @@ impl Coordinator {
         };
         let start = params.slot_start(slot);
         let reveal_at = block_at(start + params.proposal_blocks);
-        let revealed =
-            facts.reveal.map_or(block_at(params.reveal_end(slot)), |it| Millis(it.time_s * 1000));
+        let end = facts.reveal.map_or(params.reveal_end(slot), |it| it.number);
+        let revealed = block_at(end).max(reveal_at);
         let margin = params.settle_margin_blocks * params.l1_block_s * 1000;
         let end = revealed.after(params.proving_blocks * params.l1_block_s * 1000);
         let late = Millis(end.0.saturating_sub(margin));
@@ -108,7 +107,7 @@ impl Coordinator {
         };
         vec![
             phase("proposal", block_at(start), reveal_at, facts.proposal.is_some()),
-            phase("reveal", reveal_at, revealed.max(reveal_at), facts.reveal.is_some()),
+            phase("reveal", reveal_at, revealed, facts.reveal.is_some()),
             phase("proving", revealed, late, root || settled),
             phase("settle", late, end, settled),
         ]
