@@ -39,6 +39,8 @@ enum Command {
     /// State of a running agent; with -q only the exit code: 0 ok, 10 degraded, 20 at risk,
     /// 30 not working, 40 no agent.
     Status(status::Arguments),
+    /// Key files: operator, mesh, and a sequencer's BLS key.
+    Keys(keys::Arguments),
     /// Setup and proving keys.
     Setup(setup::Arguments),
     /// What each circuit costs on this machine.
@@ -68,6 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Devnet(it) => block_on(devnet::run(it)),
         Command::Sequencer(it) => block_on(sequencer::run(it)),
         Command::Status(it) => block_on(status::run(it)),
+        Command::Keys(it) => keys::run(it),
         Command::Setup(it) => setup::run(it),
         Command::Bench(it) => block_on(bench::run(it)),
         Command::Simulate(it) => simulate::run(&it),
@@ -81,7 +84,6 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 }
 
 /// Writes one line to stdout; a closed pipe ends the process quietly, as scripts expect.
-
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();

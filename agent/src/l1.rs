@@ -17,6 +17,7 @@ pub(crate) mod client;
 pub(crate) mod decode;
 pub(crate) mod deploy;
 pub(crate) mod follow;
+pub(crate) mod keystore;
 pub(crate) mod send;
 mod transport;
 pub(crate) mod vrf;

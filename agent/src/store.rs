@@ -26,16 +26,16 @@ use std::thread::JoinHandle;
 use protocol::{LaneId, Record, StatementId};
 use tokio::sync::oneshot;
 
-pub(crate) use blobs::{BLOB_BYTES_MAX, Blobs};
+pub(crate) use blobs::Blobs;
+pub(crate) use disk::{check_private_file, private_folder, write_private};
 pub(crate) use entry::{Entry, Intent, Outcome, Prepared, Receipt, Signed};
 pub(crate) use error::StoreError;
 pub(crate) use image::{StoredProof, TxState};
-pub(crate) use index::KeyValues;
 
 use anchor::Anchor;
 use disk::MakeMedium;
 use image::Table;
-use index::Index;
+use index::{Index, KeyValues};
 use journal::Scan;
 use lock::Lock;
 use writer::{Answer, Append, Request, Writer};
@@ -132,12 +132,12 @@ impl Store {
         anchor_dir: &Path,
         options: Options,
     ) -> Result<(Self, Restored), StoreError> {
-        disk::private_folder(dir)?;
+        private_folder(dir)?;
         let lock = Lock::take(dir)?;
         let blobs = Blobs::open(&dir.join("blobs"), Arc::clone(&options.make))?;
         let anchor = Anchor::at(anchor_dir)?;
         let folder = dir.join("journal");
-        disk::private_folder(&folder)?;
+        private_folder(&folder)?;
         let mut scan = Scan::read(&folder, &anchor)?;
         let entries = std::mem::take(&mut scan.entries);
         let (index, rebuilt) = index::open(dir, &entries)?;
@@ -193,6 +193,39 @@ impl Store {
         }
     }
 
+    /// Proofs and witnesses.
+    #[must_use]
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// Marks a clean end, makes everything durable and stops; later appends fail with `STO-023`.
+    ///
+    /// # Errors
+    /// Errors of the disk: the end is then not clean, but nothing acknowledged is lost.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let (answer, wait) = sync_channel(1);
+        self.send(Request::Close(Answer::Thread(answer)))?;
+        wait.recv().map_err(|_| gone())?.map(drop)
+    }
+
+    fn request(&self, entries: &[Entry], answer: Answer) -> Result<(), StoreError> {
+        let encoded = entries.iter().map(Entry::encode).collect::<Result<Vec<_>, _>>()?;
+        self.send(Request::Append(Append { entries: entries.to_vec(), encoded, answer }))
+    }
+
+    fn send(&self, request: Request) -> Result<(), StoreError> {
+        let requests = self.0.requests.as_ref().ok_or_else(gone)?;
+        requests.send(request).map_err(|_| gone())
+    }
+}
+
+/// Look-ups by key.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the loop knows its records; these answer single questions")
+)]
+impl Store {
     /// The claim `seq` of `lane`, if the journal has it.
     ///
     /// # Errors
@@ -232,12 +265,6 @@ impl Store {
         Ok(txs)
     }
 
-    /// Proofs and witnesses.
-    #[must_use]
-    pub(crate) fn blobs(&self) -> &Blobs {
-        &self.0.blobs
-    }
-
     /// The peers' cache: key and value as they were set. It may be lost at any start.
     ///
     /// # Errors
@@ -262,16 +289,6 @@ impl Store {
         self.send(Request::Peer { key: key.to_vec(), value: value.map(<[u8]>::to_vec) })
     }
 
-    /// Marks a clean end, makes everything durable and stops; later appends fail with `STO-023`.
-    ///
-    /// # Errors
-    /// Errors of the disk: the end is then not clean, but nothing acknowledged is lost.
-    pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let (answer, wait) = sync_channel(1);
-        self.send(Request::Close(Answer::Thread(answer)))?;
-        wait.recv().map_err(|_| gone())?.map(drop)
-    }
-
     fn proof(
         &self,
         table: Table,
@@ -281,16 +298,6 @@ impl Store {
         payload
             .map(|payload| image::proof_of(statement, &payload).ok_or_else(image::damaged))
             .transpose()
-    }
-
-    fn request(&self, entries: &[Entry], answer: Answer) -> Result<(), StoreError> {
-        let encoded = entries.iter().map(Entry::encode).collect::<Result<Vec<_>, _>>()?;
-        self.send(Request::Append(Append { entries: entries.to_vec(), encoded, answer }))
-    }
-
-    fn send(&self, request: Request) -> Result<(), StoreError> {
-        let requests = self.0.requests.as_ref().ok_or_else(gone)?;
-        requests.send(request).map_err(|_| gone())
     }
 }
 

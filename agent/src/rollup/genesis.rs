@@ -13,6 +13,7 @@ use protocol::{Address, Word};
 use super::execute::Programs;
 use super::state::Genesis;
 use crate::config;
+use crate::error::Coded;
 
 /// Clients of a devnet at most: each makes one tx a block, and a block has 16.
 pub(crate) const CLIENTS_MAX: u16 = 16;
@@ -43,6 +44,12 @@ impl GenesisError {
             Self::Clients(_) => "GEN-001",
             Self::Program(_) => "GEN-002",
         }
+    }
+}
+
+impl From<GenesisError> for Coded {
+    fn from(error: GenesisError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

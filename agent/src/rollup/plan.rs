@@ -154,6 +154,7 @@ impl Plan {
         &self.tree
     }
     /// Every prover-made task, in tree order.
+    #[cfg(test)]
     pub(crate) fn tasks(&self) -> &[PlanTask] {
         &self.tasks
     }
@@ -164,10 +165,6 @@ impl Plan {
     /// State root after the block.
     pub(crate) fn end(&self) -> Word {
         to_word(self.root().end)
-    }
-    /// Sum of the fees.
-    pub(crate) fn fees(&self) -> Word {
-        to_word(self.root().aux)
     }
     /// Number of public calls of each tx.
     pub(crate) fn calls(&self) -> Vec<u8> {

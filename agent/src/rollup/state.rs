@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{BlockData, Tx};
 use super::execute::{Programs, TxFault, TxRun, circuit_tx, run_calls, run_tx, touched};
 use super::mempool::Accounts;
+use crate::error::Coded;
 
 /// Blocks that can be undone: one per L1 block of the undo log at most.
 pub(crate) const BLOCKS_UNDO_MAX: usize = 64;
@@ -62,6 +63,12 @@ impl StateError {
     }
 }
 
+impl From<StateError> for Coded {
+    fn from(error: StateError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 /// Old values of the keys that were written, in the order of the writes.
 type Writes = Vec<(Fr, Fr)>;
 
@@ -98,14 +105,6 @@ impl StateTree {
     /// The newest block, if one was applied and can be undone.
     pub(crate) fn newest(&self) -> Option<BlockId> {
         self.applied.back().map(|(block, _)| *block)
-    }
-
-    /// What stands at a program's slot.
-    ///
-    /// # Errors
-    /// [`WitnessError::PositionTaken`] when another key holds the position.
-    pub(crate) fn storage(&self, program: Fr, slot: Fr) -> Result<Fr, WitnessError> {
-        self.tree.get(storage_key(program, slot))
     }
 
     /// Runs a revealed block and keeps its end state; gives each tx's witness. A block that does
@@ -272,6 +271,12 @@ impl BlobError {
             Self::Openings(_) => "WTN-003",
             Self::Word => "WTN-004",
         }
+    }
+}
+
+impl From<BlobError> for Coded {
+    fn from(error: BlobError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use circuits::poseidon::{Fr, to_word};
 use circuits::tx::{ARGS, Call, Tx, TxInput, account};
-use protocol::{Slot, Word};
+use protocol::Slot;
 
 use super::data::{self, BlockData, DataError};
 use super::execute::Programs;
@@ -17,6 +17,9 @@ use crate::config;
 const FEE: u64 = 10;
 /// Slots that a tx may wait for its block: a day of 20 s slots.
 const EXPIRY_SLOTS: u64 = 4_320;
+/// A tx that is not revealed after this many slots (20 minutes of the devnet, twice a block's usual
+/// time) is made again: a sequencer keeps its pool in memory only.
+const RESEND_SLOTS: u64 = 60;
 /// Tokens of one transfer.
 const TRANSFER: u64 = 5;
 /// Tokens paid into the market by one swap, and what is asked for them: as clients trade in both
@@ -28,10 +31,10 @@ struct Client {
     secret: Fr,
     account: Fr,
     calls: bool,
-    /// Nonce of the next tx that no revealed block holds.
-    revealed: u64,
-    /// Nonce of the next tx to be made.
-    next: u64,
+    /// Nonce of the next tx, the first that no revealed block holds.
+    nonce: u64,
+    /// Slot in which that tx was made, once the sequencer took it.
+    under_way: Option<Slot>,
 }
 
 /// All clients of a devnet.
@@ -57,7 +60,7 @@ impl Traffic {
             let secret = client_secret(number);
             let account = account(secret, domain);
             let calls = number.is_multiple_of(2);
-            Client { secret, account, calls, revealed: 0, next: 0 }
+            Client { secret, account, calls, nonce: 0, under_way: None }
         };
         let clients = (0..table.clients).map(client).collect();
         Ok(Self { clients, domain, transfer: named("transfer")?, swap: named("swap")? })
@@ -67,28 +70,31 @@ impl Traffic {
     pub(crate) fn revealed(&mut self, block: &BlockData) {
         for tx in &block.txs {
             let ours = self.clients.iter_mut().find(|it| to_word(it.account) == tx.account);
-            if let Some(client) = ours {
-                client.revealed = client.revealed.max(tx.nonce + 1);
-                client.next = client.next.max(client.revealed);
+            if let Some(client) = ours.filter(|client| client.nonce <= tx.nonce) {
+                client.nonce = tx.nonce + 1;
+                client.under_way = None;
             }
         }
     }
 
-    /// What to prove now (`Work::Tx`): one tx of each client that has none under way.
+    /// What to prove now (`Work::Tx`): one tx of each client that has none under way, or has waited
+    /// so long that the sequencer must have lost it.
     pub(crate) fn due(&self, slot: Slot) -> Vec<TxInput> {
-        let idle = self.clients.iter().filter(|client| client.next == client.revealed);
+        let waits = |made: Slot| slot.0 < made.0.saturating_add(RESEND_SLOTS);
+        let idle = self.clients.iter().filter(|client| !client.under_way.is_some_and(waits));
         idle.map(|client| self.make(client, slot)).collect()
     }
 
-    /// The sequencer took this tx: its client waits for the reveal.
-    pub(crate) fn accepted(&mut self, account: &Word, nonce: u64) {
-        if let Some(client) = self.clients.iter_mut().find(|it| to_word(it.account) == *account) {
-            client.next = client.next.max(nonce + 1);
+    /// The sequencer took this tx, or has it already: its client waits for the reveal.
+    pub(crate) fn accepted(&mut self, tx: &data::Tx) {
+        let ours = self.clients.iter_mut().find(|it| to_word(it.account) == tx.account);
+        if let Some(client) = ours.filter(|client| client.nonce == tx.nonce) {
+            client.under_way = Some(Slot(tx.expiry.saturating_sub(EXPIRY_SLOTS)));
         }
     }
 
     fn make(&self, client: &Client, slot: Slot) -> TxInput {
-        let nonce = client.next;
+        let nonce = client.nonce;
         let calls = if client.calls { vec![self.call(client, nonce)] } else { Vec::new() };
         let expiry = slot.0 + EXPIRY_SLOTS;
         let tx = Tx { account: client.account, nonce, fee: FEE, expiry, calls };
@@ -159,12 +165,14 @@ mod tests {
         assert_eq!(calls, [1, 0]);
         assert!(first.iter().all(|input| input.check().is_ok()));
         assert_eq!(traffic.due(Slot(3)).len(), 2, "what nobody took is due again");
-        traffic.accepted(&to_word(first[0].tx.account), 0);
+        traffic.accepted(&with_proof(&first[0], vec![1]));
         let due = traffic.due(Slot(3));
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].tx.account, first[1].tx.account);
-        traffic.accepted(&to_word(first[1].tx.account), 0);
-        assert!(traffic.due(Slot(4)).is_empty());
+        traffic.accepted(&with_proof(&first[1], vec![1]));
+        assert!(traffic.due(Slot(62)).is_empty());
+        let again = traffic.due(Slot(63));
+        assert!(again.iter().all(|input| input.tx.nonce == 0), "the sequencer lost them");
         traffic.revealed(&block(&first));
         let second = traffic.due(Slot(4));
         assert!(second.iter().all(|input| input.tx.nonce == 1));

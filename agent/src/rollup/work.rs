@@ -14,6 +14,7 @@ use super::data::Tx;
 use super::execute::circuit_tx;
 use super::mempool::TxCheck;
 use super::plan::{Plan, PlanTx};
+use crate::error::Coded;
 
 /// Native acceptance of tx proofs, for the mempool and for plans.
 #[derive(Clone, Copy)]
@@ -52,6 +53,12 @@ impl WorkError {
             Self::Node(_) => "WRK-001",
             Self::Children { .. } => "WRK-002",
         }
+    }
+}
+
+impl From<WorkError> for Coded {
+    fn from(error: WorkError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -139,12 +139,23 @@ impl Sequencing {
             | Input::Tick => false,
         };
         self.members(changed);
+        if !event.reveals.is_empty() {
+            self.prune();
+        }
         let behind_s = (now().0 / 1000).saturating_sub(self.l1.1);
         if behind_s <= CAUGHT_UP_BLOCKS * self.params.l1_block_s {
             let actions = self.machine.act(self.mempool.len());
             self.apply(actions).await?;
         }
         Ok(())
+    }
+
+    /// A reveal used nonces: txs that can never be in a block leave the pool.
+    fn prune(&mut self) {
+        let slot = self.machine.next_slot();
+        if let Some(state) = self.base.blocks.state() {
+            self.mempool.prune(state, slot);
+        }
     }
 
     fn members(&self, changed: bool) {
@@ -186,7 +197,8 @@ impl Sequencing {
     async fn persist(&mut self, sealed: &Sealed) -> anyhow::Result<()> {
         let prepared =
             store::Prepared { slot: sealed.slot, purpose: PREPARED.into(), data: sealed.encode() };
-        self.base.store.append_async(&[store::Entry::Prepared(prepared)]).await?;
+        let done = self.base.store.append_async(&[store::Entry::Prepared(prepared)]).await;
+        done.map_err(crate::error::Coded::from)?;
         Ok(())
     }
 

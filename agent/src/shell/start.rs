@@ -26,7 +26,7 @@ use crate::{
         follow::{Cursor, Follower, follow},
         send::{SendPolicy, Sender},
     },
-    mesh::{Members, Mesh, MeshConfig, MeshEvent, MeshKey},
+    mesh::{Bootstrap, Members, Mesh, MeshConfig, MeshEvent, MeshKey},
     rollup::{
         execute::Programs,
         genesis::{domain, first_state},
@@ -87,6 +87,7 @@ pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded
 /// Coded ones, each with the exit code of its kind.
 pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Result<Base> {
     let secrets = keys::load(&config.folders.identity)?;
+    secrets.check_chain(config.l1.chain_id)?;
     let keys = load_verifying_keys(&config).await?;
     let (store, restored) = open_store(&config)?;
     let contracts = contracts(&config)?;
@@ -101,16 +102,20 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
     let signer = Signer::new(secrets.operator())?;
     let serving = Arc::new(Serving::new(store.clone()));
     let (members, receiver) = watch::channel(Arc::new(Members::default()));
-    let bootstrap = config.mesh.bootstrap.iter().map(|it| it.parse());
+    let bootstrap = config.mesh.bootstrap.iter().map(|it| {
+        let parsed = it.parse::<Bootstrap>();
+        parsed.map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))
+    });
     let (mesh, mesh_events) = Mesh::start(MeshConfig {
         key: MeshKey::new(secrets.mesh())?,
         listen: config.mesh.listen,
         advertise: None,
         bootstrap: bootstrap.collect::<Result<_, _>>()?,
-        domain: domain.clone(),
+        domain,
         members: receiver,
         blobs: Arc::clone(&serving) as Arc<dyn crate::mesh::BlobSource>,
-    })?;
+    })
+    .map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))?;
     let cursor = Cursor { from: contracts.from_block, delivered: Vec::new() };
     let poll = Duration::from_millis(config.params.l1_block_s.clamp(1, 12) * 250);
     let follower = follow(l1.clone(), cursor, poll);
@@ -148,14 +153,7 @@ async fn load_verifying_keys(config: &Config) -> anyhow::Result<Arc<VerifyingKey
 fn open_store(config: &Config) -> anyhow::Result<(Store, Restored)> {
     let folders = &config.folders;
     let opened = Store::open(&folders.data, &folders.anchor, Options::default());
-    let (store, restored) = opened.map_err(|error| {
-        let exit = match error.exit_code() {
-            73 => Exit::InUse,
-            74 => Exit::JournalInDoubt,
-            _ => Exit::Storage,
-        };
-        Coded::new(error.code(), error.to_string()).exit(exit)
-    })?;
+    let (store, restored) = opened.map_err(Coded::from)?;
     if restored.torn_bytes > 0 {
         let bytes = restored.torn_bytes;
         tracing::warn!(bytes, "the journal's last record was torn and is cut off");

@@ -37,7 +37,7 @@ pub(super) fn real_disk() -> MakeMedium {
 }
 
 /// Creates a folder and its missing parents with mode 0700; refuses one that others can enter.
-pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn private_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
@@ -46,8 +46,13 @@ pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
     check_private(path, FOLDER_MODE)
 }
 
+/// Refuses a file that anybody but its owner, who must be us, can read.
+pub(crate) fn check_private_file(path: &Path) -> Result<(), StoreError> {
+    check_private(path, FILE_MODE)
+}
+
 /// Refuses a path that anybody but its owner, who must be us, can use.
-pub(super) fn check_private(path: &Path, wanted: u32) -> Result<(), StoreError> {
+fn check_private(path: &Path, wanted: u32) -> Result<(), StoreError> {
     let meta = fs::metadata(path).map_err(|e| StoreError::io("inspect", path, &e))?;
     let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
     if mode & 0o077 != 0 || owner != rustix::process::geteuid().as_raw() {
@@ -83,6 +88,12 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
         .map_err(|e| StoreError::io("sync folder", path, &e))
+}
+
+/// Puts `bytes` into a file that only its owner can read, durably; for secrets, whose file must
+/// never have been readable for a moment.
+pub(crate) fn write_private(target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_whole(&real_disk(), &target.with_extension("new"), target, bytes)
 }
 
 /// Puts `bytes` under `target`: all of them, durably, or nothing.

@@ -166,15 +166,9 @@ impl StoreError {
     }
 
     /// Exit code as a number.
-    #[must_use]
-    pub(crate) const fn exit_code(&self) -> u8 {
+    #[cfg(test)]
+    pub(super) const fn exit_code(&self) -> u8 {
         self.exit() as u8
-    }
-
-    /// Whether the process has to end: everything but the refusal of one value.
-    #[must_use]
-    pub(crate) const fn is_fatal(&self) -> bool {
-        !matches!(self, Self::TooLarge { .. } | Self::BlobDamaged { .. })
     }
 
     /// The typed form of a failed system call.

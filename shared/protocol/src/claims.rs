@@ -325,6 +325,10 @@ mod tests {
         actions
     }
 
+    fn persisted(action: &Action) -> Option<&Record> {
+        if let Action::Persist(record) = action { Some(record) } else { None }
+    }
+
     #[test]
     fn a_claim_is_durable_before_it_is_spoken() {
         let mut claims = Claims::default();
@@ -387,17 +391,12 @@ mod tests {
     #[test]
     fn restored_records_bring_back_the_live_claim_and_the_numbers() {
         let mut claims = Claims::default();
-        let mut records = Vec::new();
-        let mut keep = |actions: Vec<Action>| {
-            records.extend(actions.into_iter().filter_map(|action| {
-                if let Action::Persist(record) = action { Some(record) } else { None }
-            }));
-        };
-        keep(begin(&mut claims, 1));
-        keep(end(&mut claims, Previous::Delivered));
-        keep(begin(&mut claims, 2));
+        let mut actions = begin(&mut claims, 1);
+        actions.extend(end(&mut claims, Previous::Delivered));
+        actions.extend(begin(&mut claims, 2));
+        let records = actions.iter().filter_map(persisted);
         let mut again = Claims::default();
-        records.iter().for_each(|it| again.restore(it));
+        records.for_each(|it| again.restore(it));
         again.wake(Millis(50), 1_000);
         let live = *again.live(LANE).unwrap();
         assert_eq!((live.task, live.seq, live.node), (TaskId([2; 32]), 2, None));

@@ -3,133 +3,27 @@
 //! A round holds what this agent heard about one deal of one block. It decides nothing by itself:
 //! the coordinator asks it for ranks, rights and readiness, and tells it what was said.
 
+mod standing;
+mod task;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     assign::Deal,
     chain::Reveal,
-    domain::{BlobId, Class, Kind, LaneId, Millis, Node, ProverId, Slot, StatementId, TaskId},
+    domain::{Class, Kind, LaneId, Millis, ProverId, Slot, StatementId, TaskId},
     io::PlannedTask,
     params::Params,
     tree::{Cut, NODES_MAX, Tree},
 };
 
+pub use standing::Standing;
+use task::lay_out;
+pub use task::{Fetching, Hold, Offer, Task};
+
 /// Statements whose holders are remembered: four proofs for each of a block's tasks, more than
 /// the ledger keeps. Later ones are not counted as replicas.
 const HELD_MAX: usize = 4 * NODES_MAX;
-
-/// A peer's or our own live claim on a task, as everybody sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Hold {
-    /// The lane's claim number.
-    pub seq: u64,
-    /// When we heard of it.
-    pub since: Millis,
-    /// When it ends at the latest.
-    pub cap_at: Millis,
-}
-
-/// What we do about an announced proof.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fetching {
-    /// To be fetched from this instant on, if we want it.
-    Due(Millis),
-    /// Asked for.
-    Asked,
-    /// Fetched and refused, or missing too often: it counts as not made.
-    Refused,
-}
-
-/// A proof that its maker announced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Offer {
-    /// What it says.
-    pub statement: StatementId,
-    /// Its blob.
-    pub blob: BlobId,
-    /// Number of the claim it fulfils.
-    pub seq: u64,
-    /// CPU milliseconds, as announced.
-    pub cpu_ms: u32,
-    /// Peak memory in MB, as announced.
-    pub peak_mb: u32,
-    /// Failed fetches.
-    pub tries: u8,
-    /// What we do about it.
-    pub fetching: Fetching,
-}
-
-/// One proof to make.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Task {
-    /// Its id.
-    pub id: TaskId,
-    /// Its first place in the tree. Equal calls of two txs are one task with two places.
-    pub node: Node,
-    /// Usual milliseconds from here to the root.
-    pub way_ms: u64,
-    /// Tasks whose proofs it takes.
-    pub children: Vec<usize>,
-    /// Tasks that take its proof.
-    pub parents: Vec<usize>,
-    /// Subtree that holds it; `None` for the crown.
-    pub subtree: Option<usize>,
-    /// Whether its proof leaves the subtree.
-    pub is_top: bool,
-    /// Every able lane in its rank; for the crown, given the makers that are known so far.
-    pub order: Vec<LaneId>,
-    makers: [Option<LaneId>; 2],
-    /// Claims that ended without a proof.
-    pub attempts: u32,
-    /// Live claims. Two only in a race, or when one lane is lost and does not know it.
-    pub holds: BTreeMap<LaneId, Hold>,
-    /// Announced proofs by maker.
-    pub offers: BTreeMap<LaneId, Offer>,
-    /// Whether an accepted proof is in the ledger.
-    pub accepted: bool,
-    /// Since when it is ready and unclaimed.
-    pub open_since: Option<Millis>,
-    /// Our own lanes leave it alone until then, after a failure.
-    pub rest_until: Millis,
-    /// When anything about it last changed.
-    pub changed: Millis,
-}
-
-impl Task {
-    /// Whether a proof of it exists, as far as we believe.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.accepted || self.offers.values().any(|it| it.fetching != Fetching::Refused)
-    }
-    /// The lane whose proof we know or whose claim is live.
-    #[must_use]
-    pub fn lane(&self) -> Option<LaneId> {
-        let valid = self.offers.iter().filter(|(_, it)| it.fetching != Fetching::Refused);
-        valid.map(|(&lane, _)| lane).next().or_else(|| self.holds.keys().next().copied())
-    }
-    /// Lanes that have the right before anybody else: the dealt one, or both makers (R4.3).
-    fn rights(&self) -> usize {
-        if self.subtree.is_some() { 1 } else { self.makers.iter().flatten().count().max(1) }
-    }
-}
-
-/// What we know about one lane in this slot.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// When we last heard a new beat, or when we began to listen.
-    pub heard: Millis,
-    /// Its last beat number.
-    pub beat: Option<u64>,
-    /// What it said it works on.
-    pub works_on: TaskId,
-    /// Lanes that said that its beats stopped. Which of them count is judged when it matters: who
-    /// watches depends on who is lost.
-    pub notices: BTreeSet<LaneId>,
-    /// Since when it is declared lost (R5.3).
-    pub lost: Option<Millis>,
-    /// Ran into a cap (R5.1).
-    pub capped: bool,
-}
 
 /// One revealed slot at work.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -271,21 +165,16 @@ impl Round {
         self.tasks[task].children.iter().all(|&it| self.tasks[it].is_known())
     }
 
-    /// Whether the lane may be counted on in this slot: neither lost nor capped.
+    /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
+    /// capped.
     #[must_use]
     pub fn is_eligible(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none() && !it.capped)
-    }
-    /// Whether a claim of this lane counts: a lost lane must have been heard again since.
-    #[must_use]
-    pub fn may_claim(&self, lane: LaneId) -> bool {
-        let heard = |it: &Standing| it.lost.is_none_or(|at| at < it.heard);
-        self.lanes.get(&lane).is_some_and(heard)
+        self.lanes.get(&lane).is_some_and(|it| !it.lost && !it.fell && !it.capped)
     }
     /// Whether the lane is not lost.
     #[must_use]
     pub fn is_alive(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| it.lost.is_none())
+        self.lanes.get(&lane).is_some_and(|it| !it.lost)
     }
     /// Whether the lane holds a claim whose proof does not exist yet.
     #[must_use]
@@ -349,10 +238,11 @@ impl Round {
         }
     }
 
-    /// Declares a lane lost for the slot; its claims end (R5.3).
+    /// Declares a lane lost; its claims end (R5.3).
     pub fn lose(&mut self, now: Millis, lane: LaneId) {
         if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.lost.get_or_insert(now);
+            standing.lost = true;
+            standing.fell = true;
         }
         self.let_go(now, lane, u64::MAX);
     }
@@ -467,93 +357,6 @@ impl Round {
             for lane in task.holds.keys() {
                 assert!(self.lanes.contains_key(lane), "{lane} claims in a foreign epoch");
             }
-        }
-    }
-}
-
-impl Standing {
-    const fn new(now: Millis) -> Self {
-        Self {
-            heard: now,
-            beat: None,
-            works_on: TaskId([0; 32]),
-            notices: BTreeSet::new(),
-            lost: None,
-            capped: false,
-        }
-    }
-    /// How long without a beat makes it silent: a lane that never spoke in this slot has twice as
-    /// long, because agents check a block before they beat, and not equally fast.
-    #[must_use]
-    pub const fn patience_ms(&self, params: &Params) -> u64 {
-        match self.beat {
-            Some(_) => params.silence_ms(),
-            None => 2 * params.silence_ms(),
-        }
-    }
-    /// Whether its beats stopped.
-    #[must_use]
-    pub const fn is_silent(&self, now: Millis, params: &Params) -> bool {
-        self.patience_ms(params) <= now.since(self.heard)
-    }
-}
-
-type Layout = (Vec<Task>, Vec<usize>, BTreeMap<TaskId, usize>);
-
-/// One task per id, with its places; `None` unless `planned` names every node exactly once.
-fn lay_out(
-    now: Millis,
-    tree: &Tree,
-    cut: &Cut,
-    planned: &[PlannedTask],
-    params: &Params,
-) -> Option<Layout> {
-    let ids: BTreeMap<Node, TaskId> = planned.iter().map(|it| (it.node, it.task)).collect();
-    if ids.len() != planned.len() || planned.len() != tree.nodes().len() {
-        return None;
-    }
-    let (mut tasks, mut places, mut index) = (Vec::<Task>::new(), Vec::new(), BTreeMap::new());
-    for (place, &node) in tree.nodes().iter().enumerate() {
-        let id = *ids.get(&node)?;
-        let task = *index.entry(id).or_insert(tasks.len());
-        if task == tasks.len() {
-            let children = tree.children(place).iter().map(|&it| places[it]).collect();
-            let (subtree, way_ms) = (cut.subtree_of(place), tree.way_ms(place, params));
-            let is_top = subtree.is_some_and(|it| cut.subtrees[it].top == place);
-            tasks.push(Task { children, subtree, is_top, ..Task::new(now, id, node, way_ms) });
-        }
-        if tasks[task].node.kind != node.kind {
-            return None;
-        }
-        places.push(task);
-    }
-    for place in 0..places.len() {
-        if let Some(parent) = tree.parent(place) {
-            tasks[places[place]].parents.push(places[parent]);
-        }
-    }
-    Some((tasks, places, index))
-}
-
-impl Task {
-    const fn new(now: Millis, id: TaskId, node: Node, way_ms: u64) -> Self {
-        Self {
-            id,
-            node,
-            way_ms,
-            children: Vec::new(),
-            parents: Vec::new(),
-            subtree: None,
-            is_top: false,
-            order: Vec::new(),
-            makers: [None, None],
-            attempts: 0,
-            holds: BTreeMap::new(),
-            offers: BTreeMap::new(),
-            accepted: false,
-            open_since: None,
-            rest_until: Millis(0),
-            changed: now,
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::super::child::{INPUT_MISSING, OWN_PROOF_REFUSED, WITNESS_REFUSED};
 use super::super::task::{LINE_BYTES_MAX, Line, Request};
 use super::super::{ProverError, Step};
-use super::{Config, Event, News};
+use super::{Config, News};
 
 /// Lines a child may write: a step has one, a waiting child none while it waits.
 const LINES_MAX: usize = 64;

@@ -6,6 +6,7 @@
 use protocol::{BlockId, Hash, Slot, Word};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Coded;
 use crate::rollup::data::{block_id, commitment};
 
 /// A finished block with everything that its reveal needs.
@@ -49,6 +50,12 @@ impl SealedError {
             Self::Form => "SEQ-005",
             Self::Commitment => "SEQ-006",
         }
+    }
+}
+
+impl From<SealedError> for Coded {
+    fn from(error: SealedError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::poseidon::mock::{Built, Shape, build};
 use crate::poseidon::{Chips, to_word};
 use crate::state::{DEPTH, Tree, account_key, position};
-use crate::{kernel, tx, vm};
+use crate::{kernel, merge, root, tx, vm};
 
 /// Lookup bits of `base` at k = 20.
 const LOOKUP_BITS: usize = 19;
@@ -97,6 +97,40 @@ fn the_words_of_a_tx_chain_through_all_its_proofs() {
     }
     assert_eq!(proved.base.child, first);
     assert_eq!(proved.child.words, prove(&proved.base).1);
+}
+
+/// The application's cells by kind, children's words included: a change is a change of every key.
+#[test]
+fn the_cells_of_every_kind_are_as_measured() {
+    let cells = |bits, circuit: &dyn Fn(&mut Context<Fr>, &RangeChip<Fr>)| {
+        build(bits, |ctx, range| circuit(ctx, range)).0.shape().cells
+    };
+    let child = Child::placeholder();
+    let tx = cells(14, &|ctx, range| {
+        tx::constrain(ctx, &Chips::new(range), &tx::TxInput::placeholder());
+    });
+    let vm = cells(15, &|ctx, range| {
+        vm::circuit::constrain(ctx, &Chips::new(range), &vm::VmInput::placeholder());
+    });
+    let kernel = cells(19, &|ctx, range| {
+        let cells = [load(ctx, range, &child), load_made(ctx, &child)];
+        let input = kernel::KernelInput::placeholder();
+        kernel::constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], &input);
+    });
+    let merge = cells(19, &|ctx, range| {
+        let cells = [load_made(ctx, &child), load_made(ctx, &child)];
+        let input = merge::MergeInput::placeholder();
+        merge::constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], &input);
+    });
+    let root = cells(19, &|ctx, range| {
+        let cells = load_made(ctx, &child);
+        root::constrain(ctx, &Chips::new(range), &cells, &root::RootInput::placeholder(fr(1)));
+    });
+    let base = prove(&BaseInput::placeholder()).0.shape().cells;
+    assert_eq!(
+        [tx, vm, kernel, base, merge, root],
+        [65_314, 240_786, 31_742, 1_895_605, 29_494, 18_137]
+    );
 }
 
 #[test]

@@ -3,13 +3,13 @@
 //! Messages are facts about their speaker only: a lane speaks for itself, a watcher for its own
 //! ears. Whatever does not fit the round it names changes nothing.
 
-use super::{Coordinator, EARLY_MAX, FETCH_TRIES_MAX};
+use super::{Coordinator, EARLY_MAX};
 use crate::{
     claims::Stage,
     domain::{BlobId, LaneId, Millis, ProverId, Slot, StatementId, TaskId},
     io::{Action, Message, Previous, ProverEvent, Record},
     ledger::{Origin, Proof},
-    round::{Fetching, Hold, Offer, Round},
+    round::Hold,
 };
 
 /// Slots beyond the newest one whose messages are kept: agents see L1 some blocks apart.
@@ -104,8 +104,8 @@ impl Coordinator {
                 }
             }
             Message::Beat { lane, n, task, .. } => round.on_beat(now, lane, n, task),
-            Message::Loss { lane, watcher, .. } => {
-                round.on_notice(lane, watcher);
+            Message::Loss { lane, watcher, last_beat, .. } => {
+                round.on_notice(lane, watcher, last_beat);
             }
             Message::Made { task, statement, lane, slot, cpu_ms, peak_mb, .. } => {
                 let news = round.on_made(now, message);
@@ -135,7 +135,7 @@ impl Coordinator {
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.may_claim(lane) || !round.tasks[found].order.contains(&lane) {
+        if !round.is_alive(lane) || !round.tasks[found].order.contains(&lane) {
             return;
         }
         let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));
@@ -304,78 +304,5 @@ impl Coordinator {
                 actions.push(Action::Note { code: "PRF-001", text });
             }
         }
-    }
-}
-
-impl Round {
-    /// Only a beat with a higher number is news: old ones can be repeated by anybody.
-    fn on_beat(&mut self, now: Millis, lane: LaneId, n: u64, task: TaskId) {
-        let Some(standing) = self.lanes.get_mut(&lane) else { return };
-        if standing.beat.is_none_or(|last| last < n) {
-            standing.beat = Some(n);
-            standing.heard = now;
-            standing.works_on = task;
-        }
-    }
-
-    fn on_notice(&mut self, lane: LaneId, watcher: LaneId) {
-        if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.notices.insert(watcher);
-        }
-    }
-
-    /// The lanes whose word about this lane counts: its first ranks of other provers that are not
-    /// lost themselves, so there is always somebody to watch, or spoke before they were lost.
-    pub(super) fn watchers(&self, lane: LaneId, count: usize) -> Vec<LaneId> {
-        let mut watchers = self.deal.watchers(lane);
-        let spoke =
-            |it: &LaneId| self.lanes.get(&lane).is_some_and(|lane| lane.notices.contains(it));
-        watchers.retain(|it| self.is_alive(*it) || spoke(it));
-        watchers.truncate(count);
-        watchers
-    }
-
-    /// An announcement replaces an older one of the same lane; false if it was not newer.
-    fn on_made(&mut self, now: Millis, made: Message) -> bool {
-        let Message::Made { task, statement, blob, lane, seq, cpu_ms, peak_mb, .. } = made else {
-            return false;
-        };
-        let Some(found) = self.find(task) else { return false };
-        let it = &mut self.tasks[found];
-        if it.offers.get(&lane).is_some_and(|old| seq <= old.seq) {
-            return false;
-        }
-        let fetching = Fetching::Due(now);
-        it.offers.insert(lane, Offer { statement, blob, seq, cpu_ms, peak_mb, tries: 0, fetching });
-        it.changed = now;
-        true
-    }
-
-    /// The announcement of this blob.
-    fn offer(&self, task: TaskId, blob: BlobId) -> Option<(LaneId, Offer)> {
-        let found = self.find(task)?;
-        let offers = self.tasks[found].offers.iter();
-        offers.map(|(&lane, &it)| (lane, it)).find(|(_, it)| it.blob == blob)
-    }
-
-    /// Returns the makers whose announcement is refused by now; their claims end with it.
-    fn fetch_failed(&mut self, now: Millis, blob: BlobId, wait_ms: u64) -> Vec<LaneId> {
-        let mut refused = Vec::new();
-        let offers = self.tasks.iter_mut().flat_map(|task| &mut task.offers);
-        for (&lane, offer) in offers.filter(|(_, it)| it.blob == blob) {
-            if offer.fetching != Fetching::Asked {
-                continue;
-            }
-            offer.tries += 1;
-            offer.fetching = Fetching::Due(now.after(wait_ms * u64::from(offer.tries)));
-            if FETCH_TRIES_MAX <= offer.tries {
-                offer.fetching = Fetching::Refused;
-                refused.push((lane, offer.seq));
-            }
-        }
-        for &(lane, seq) in &refused {
-            self.let_go(now, lane, seq.saturating_add(1));
-        }
-        refused.into_iter().map(|(lane, _)| lane).collect()
     }
 }

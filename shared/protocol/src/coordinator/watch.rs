@@ -62,19 +62,27 @@ impl Coordinator {
     /// Beats are numbered by the clock, not from the deal: numbers then rise through restarts and
     /// through reorgs that move the reveal, and no beat looks like an older one. Provers beat at
     /// different instants, so that a thousand of them are a stream and not a burst.
+    ///
+    /// Our own beats count in our own picture only while we are lost: others' notices about a lane
+    /// of ours must end its claim even if we beat on, because they ended it for everybody else.
     fn beat(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
         let Some(round) = self.rounds.get(&slot) else { return };
         let n = now.after(self.beat_phase_ms()).0 / self.params.beat_ms;
         if round.last_beat.is_some_and(|last| n <= last) {
             return;
         }
-        for (lane, _) in self.own_lanes(round) {
+        let own = self.own_lanes(round);
+        for &(lane, _) in &own {
             let live = self.claims.live(lane).filter(|it| it.stage == Stage::Proving);
             let task = live.map_or(TaskId::default(), |it| it.task);
             actions.push(Action::Send(Message::Beat { lane, slot, n, task }));
         }
-        if let Some(round) = self.rounds.get_mut(&slot) {
-            round.last_beat = Some(n);
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        round.last_beat = Some(n);
+        for (lane, _) in own {
+            if round.lanes.get(&lane).is_some_and(|it| it.lost) {
+                round.on_beat(now, lane, n, TaskId::default());
+            }
         }
     }
 
@@ -88,8 +96,8 @@ impl Coordinator {
         let (Some(own), Some(round)) = (self.own, self.rounds.get(&slot)) else { return };
         let mut notices: Vec<(LaneId, LaneId, u64)> = Vec::new();
         for (&lane, standing) in &round.lanes {
-            let unheard = standing.is_silent(now, &self.params) && standing.lost.is_none();
-            let said = standing.notices.iter().any(|it| it.prover() == own);
+            let unheard = standing.is_silent(now, &self.params) && !standing.lost;
+            let said = standing.notices.keys().any(|it| it.prover() == own);
             if lane.prover() == own || !unheard || said {
                 continue;
             }
@@ -101,7 +109,7 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         for (lane, watcher, last_beat) in notices {
             if let Some(standing) = round.lanes.get_mut(&lane) {
-                standing.notices.insert(watcher);
+                standing.notices.insert(watcher, last_beat);
             }
             actions.push(Action::Send(Message::Loss { lane, slot, watcher, last_beat }));
         }
@@ -110,14 +118,14 @@ impl Coordinator {
     /// Two provers say so, or one and our own ears (R5.3). About ourselves only others can know.
     fn newly_lost(&self, now: Millis, slot: Slot) -> Vec<LaneId> {
         let Some(round) = self.rounds.get(&slot) else { return Vec::new() };
-        let lanes = round.lanes.iter().filter(|(_, it)| it.lost.is_none());
+        let lanes = round.lanes.iter().filter(|(_, it)| !it.lost);
         let lost = lanes.filter(|(lane, it)| {
             !it.notices.is_empty() && {
                 let silent = Some(lane.prover()) != self.own && it.is_silent(now, &self.params);
                 let said: BTreeSet<ProverId> = round
                     .watchers(**lane, self.params.watchers)
                     .into_iter()
-                    .filter(|watcher| it.notices.contains(watcher))
+                    .filter(|watcher| it.notices.contains_key(watcher))
                     .map(LaneId::prover)
                     .collect();
                 2 <= said.len() || (said.len() == 1 && silent)
@@ -133,7 +141,7 @@ impl Coordinator {
         if ours && self.claims.live(lane).is_some_and(|it| it.slot == slot) {
             self.end_own(now, lane, Previous::Lost, actions);
         }
-        let text = format!("lane {lane} is lost for slot {slot}");
+        let text = format!("lane {lane} is lost in slot {slot}");
         actions.push(Action::Note { code: if ours { "LOS-002" } else { "LOS-001" }, text });
     }
 
@@ -145,7 +153,7 @@ impl Coordinator {
             due.push((Millis(at), "beat"));
         }
         for (lane, standing) in &round.lanes {
-            if standing.lost.is_none() && Some(lane.prover()) != self.own {
+            if !standing.lost && Some(lane.prover()) != self.own {
                 due.push((standing.heard.after(standing.patience_ms(&self.params)), "silence"));
             }
         }

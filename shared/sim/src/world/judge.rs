@@ -29,9 +29,9 @@ impl World {
             let other = self.agents.iter().find(|it| it.prover == lane.prover())?;
             let gone = other.stopped && other.changed.after(patience) < self.now;
             match standing.lost {
-                None if gone && heard => Some((judge.prover, lane, "is gone and not lost")),
-                Some(_) if other.life == 0 => Some((judge.prover, lane, "is here and lost")),
-                None | Some(_) => None,
+                false if gone && heard => Some((judge.prover, lane, "is gone and not lost")),
+                true if other.life == 0 => Some((judge.prover, lane, "is here and lost")),
+                false | true => None,
             }
         })
     }

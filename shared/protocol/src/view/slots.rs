@@ -1,0 +1,210 @@
+//! Slots, their phases, nodes and subtrees as the screens show them.
+
+use super::{NodeView, PhaseView, SLOTS_SHOWN_MAX, SlotView, SubtreeView, View};
+use crate::{
+    Coordinator,
+    chain::SlotFacts,
+    claims::Stage,
+    domain::{LaneId, Millis, Slot},
+    round::{Fetching, Round, Task},
+};
+
+impl Coordinator {
+    /// Everything there is to see, as of the last step.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let mut slots: Vec<SlotView> =
+            self.chain().slots().rev().take(SLOTS_SHOWN_MAX).map(|it| self.slot_view(it)).collect();
+        slots.reverse();
+        let head = self.chain().head();
+        View {
+            now: self.now(),
+            idle: self.idle_reason(),
+            slots,
+            lanes: self.lane_views(),
+            tasks: self.task_views(),
+            l1_number: head.map_or(0, |it| it.number),
+            l1_time_s: head.map_or(0, |it| it.time_s),
+            l1_undone: self.chain().undone,
+        }
+    }
+
+    fn slot_view(&self, (slot, facts): (Slot, &SlotFacts)) -> SlotView {
+        let round = self.round(slot);
+        let at = |seconds: u64| Millis(seconds * 1000);
+        let deadline = facts.deadline(self.params());
+        let open = facts.settled.is_none();
+        SlotView {
+            slot,
+            phase: self.phase(slot, facts),
+            phases: self.phases(slot, facts),
+            sequencer: facts.proposal.map(|it| it.sequencer),
+            block: facts.reveal.map(|it| it.block),
+            txs: facts.reveal.map_or(0, |it| it.count),
+            revealed: facts.reveal.map(|it| at(it.time_s)),
+            deadline,
+            eta: round.filter(|_| open).map(|it| self.now().after(self.remaining_ms(it))),
+            settled: facts.settled.map(|it| at(it.time_s)),
+            settlement: facts.settled,
+            nodes: round.map(|it| self.node_views(it)).unwrap_or_default(),
+            subtrees: round.map(|it| self.subtree_views(it, deadline)).unwrap_or_default(),
+            lost: round
+                .map(|it| it.lanes.iter().filter(|(_, it)| it.lost).map(|(&lane, _)| lane))
+                .map(Iterator::collect)
+                .unwrap_or_default(),
+            lanes: round.map_or(0, |it| it.lanes.len()),
+        }
+    }
+
+    fn phase(&self, slot: Slot, facts: &SlotFacts) -> &'static str {
+        let number = self.chain().head().map_or(0, |it| it.number);
+        let params = self.params();
+        let Some(reveal) = facts.reveal else {
+            let revealing = params.slot_start(slot) + params.proposal_blocks <= number;
+            return match (self.chain().lapsed(slot, params), revealing) {
+                (true, _) => "lapsed",
+                (false, true) => "reveal",
+                (false, false) => "proposal",
+            };
+        };
+        let root = self.round(slot).is_some_and(|it| it.tasks[it.root()].is_known());
+        match facts.settled {
+            Some(_) => "settled",
+            None if self.chain().lapsed(slot, params) => "lapsed",
+            None if self.is_refused(reveal.block) => "refused",
+            None if root => "settling",
+            None => "proving",
+        }
+    }
+
+    /// Blocks up to the reveal, counted back and forth from the newest block's time; seconds after
+    /// it (R2.1).
+    fn phases(&self, slot: Slot, facts: &SlotFacts) -> Vec<PhaseView> {
+        let params = self.params();
+        let head = self.chain().head();
+        let (number, time_s) = head.map_or((0, 0), |it| (it.number, it.time_s));
+        let block_at = |block: u64| {
+            let ahead = block.saturating_sub(number) * params.l1_block_s;
+            let behind = number.saturating_sub(block) * params.l1_block_s;
+            Millis((time_s + ahead).saturating_sub(behind) * 1000)
+        };
+        let start = params.slot_start(slot);
+        let reveal_at = block_at(start + params.proposal_blocks);
+        let revealed =
+            facts.reveal.map_or(block_at(params.reveal_end(slot)), |it| Millis(it.time_s * 1000));
+        let margin = params.settle_margin_blocks * params.l1_block_s * 1000;
+        let end = revealed.after(params.proving_blocks * params.l1_block_s * 1000);
+        let late = Millis(end.0.saturating_sub(margin));
+        let root = self.round(slot).is_some_and(|it| it.tasks[it.root()].accepted);
+        let settled = facts.settled.is_some();
+        let phase = |name, start, end, done: bool| {
+            let state = match (done, self.now() < start, self.now() < end) {
+                (true, _, _) => "ok",
+                (false, true, _) => "todo",
+                (false, false, true) => "now",
+                (false, false, false) => "missed",
+            };
+            PhaseView { name, start, end, state }
+        };
+        vec![
+            phase("proposal", block_at(start), reveal_at, facts.proposal.is_some()),
+            phase("reveal", reveal_at, revealed.max(reveal_at), facts.reveal.is_some()),
+            phase("proving", revealed, late, root || settled),
+            phase("settle", late, end, settled),
+        ]
+    }
+
+    pub(super) fn is_mine(&self, lane: LaneId) -> bool {
+        self.own() == Some(lane.prover())
+    }
+
+    fn node_views(&self, round: &Round) -> Vec<NodeView> {
+        (0..round.tree.nodes().len())
+            .map(|place| {
+                let task = round.at(place);
+                let lane = self.maker(task).or_else(|| task.lane());
+                let offer = lane.and_then(|it| task.offers.get(&it));
+                let proof = self.ledger().best(task.id);
+                NodeView {
+                    node: round.tree.nodes()[place],
+                    task: task.id,
+                    state: self.node_state(round, task, lane),
+                    lane,
+                    mine: lane.is_some_and(|it| self.is_mine(it)),
+                    since: task.changed,
+                    cpu_ms: proof.and_then(|it| it.cpu_ms).or(offer.map(|it| it.cpu_ms)),
+                    peak_mb: proof.and_then(|it| it.peak_mb).or(offer.map(|it| it.peak_mb)),
+                    attempts: task.attempts,
+                }
+            })
+            .collect()
+    }
+
+    fn maker(&self, task: &Task) -> Option<LaneId> {
+        self.ledger().of(task.id).iter().find_map(|it| it.maker)
+    }
+
+    fn node_state(&self, round: &Round, task: &Task, lane: Option<LaneId>) -> &'static str {
+        let found = round.find(task.id).unwrap_or_default();
+        let offer = lane.and_then(|it| Some((it, task.offers.get(&it)?)));
+        let works = |lane: LaneId| {
+            round.lanes.get(&lane).is_some_and(|it| it.works_on == task.id)
+                || self.claims().live(lane).is_some_and(|it| it.stage == Stage::Proving)
+        };
+        match (task.is_known(), lane) {
+            (true, _) => match offer {
+                Some((maker, it)) if it.fetching != Fetching::Refused => {
+                    let all = round.is_delivered(found, maker, it.statement, self.params());
+                    if all { "delivered" } else { "made" }
+                }
+                Some(_) | None => "made",
+            },
+            (false, Some(lane)) if works(lane) => "proving",
+            (false, Some(_)) => "claimed",
+            (false, None) if round.is_ready(found) => "ready",
+            (false, None) => "todo",
+        }
+    }
+
+    fn subtree_views(&self, round: &Round, deadline: Option<Millis>) -> Vec<SubtreeView> {
+        (0u32..)
+            .zip(&round.cut.subtrees)
+            .map(|(index, subtree)| {
+                let tasks = subtree.nodes.iter().map(|&place| round.at(place));
+                let made = tasks.clone().filter(|it| it.is_known()).count();
+                let way = tasks.filter(|it| !it.is_known()).map(|it| self.task_way_ms(it)).max();
+                let lane = round.at(subtree.top).order.first().copied();
+                SubtreeView {
+                    index,
+                    first_tx: subtree.first_tx,
+                    last_tx: subtree.last_tx,
+                    lane,
+                    mine: lane.is_some_and(|it| self.is_mine(it)),
+                    made: u32::try_from(made).unwrap_or(u32::MAX),
+                    tasks: u32::try_from(subtree.nodes.len()).unwrap_or(u32::MAX),
+                    slack_ms: way.zip(deadline).map(|(way, end)| slack(end, self.now().after(way))),
+                }
+            })
+            .collect()
+    }
+
+    /// Usual milliseconds from now to the root along this task, less what already ran.
+    fn task_way_ms(&self, task: &Task) -> u64 {
+        let run = task.holds.values().map(|hold| self.now().since(hold.since)).max().unwrap_or(0);
+        task.way_ms - run.min(self.params().p50(task.node.kind))
+    }
+
+    /// Usual milliseconds until the root: the longest way, or the work shared by all lanes.
+    fn remaining_ms(&self, round: &Round) -> u64 {
+        let missing = round.tasks.iter().filter(|it| !it.is_known());
+        let way = missing.clone().map(|it| self.task_way_ms(it)).max().unwrap_or(0);
+        let work: u64 = missing.map(|it| self.params().p50(it.node.kind)).sum();
+        let lanes = round.lanes.values().filter(|it| !it.lost).count().max(1) as u64;
+        way.max(work / lanes)
+    }
+}
+
+fn slack(deadline: Millis, expected: Millis) -> i64 {
+    let gap = i64::try_from(deadline.0.abs_diff(expected.0)).unwrap_or(i64::MAX);
+    if expected <= deadline { gap } else { -gap }
+}
