@@ -119,7 +119,10 @@ fn every_parent_takes_every_allowed_child_and_hands_its_claim_on() {
         (Kernel, vec![honest_child(Tx), honest_child(Vm)]),
         (Kernel, vec![child(Kernel, claiming(Kernel, Tx, at)), honest_child(Vm)]),
         (Base, vec![child(Kernel, claiming(Kernel, Kernel, 12))]),
-        (Merge, vec![child(Base, claiming(Base, Vm, at)), child(Merge, claiming(Merge, Merge, at))]),
+        (
+            Merge,
+            vec![child(Base, claiming(Base, Vm, at)), child(Merge, claiming(Merge, Merge, at))],
+        ),
         (Root, vec![child(Base, claiming(Base, Kernel, at))]),
         (Root, vec![child(Merge, claiming(Merge, Base, at))]),
     ];
