@@ -84,7 +84,6 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 }
 
 /// Writes one line to stdout; a closed pipe ends the process quietly, as scripts expect.
-
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();

@@ -3,10 +3,10 @@
 use std::{io, time::Duration};
 
 use console_core::{Effect, LinkMsg, Model, Msg, update};
-use crossterm::event::{Event, EventStream};
-use futures::{FutureExt, StreamExt};
+use crossterm::event::Event;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{self, error::TryRecvError},
     time::sleep_until,
 };
 
@@ -26,8 +26,8 @@ const DRAW_EVERY_MS: u64 = 100;
 const DRAW_UNSEEN_MS: u64 = 1_000;
 /// Messages taken in before a frame: more come with the next.
 const MESSAGES_MAX: usize = 256;
-/// A key whose frame was asked this long ago must be on the screen.
-const TICK: Duration = Duration::from_secs(3_600);
+/// With nothing to wait for, the loop sleeps this long.
+const IDLE: Duration = Duration::from_secs(3_600);
 
 /// How the console ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +88,7 @@ pub(crate) struct App {
     link: Link,
     output: Output,
     clock: Clock,
-    events: EventStream,
+    events: mpsc::Receiver<Event>,
     signals: Signals,
     drawn_ms: u64,
     urgent: bool,
@@ -106,7 +106,7 @@ impl App {
             link,
             output,
             clock,
-            events: EventStream::new(),
+            events: input::start(),
             signals: Signals::new()?,
             drawn_ms: 0,
             urgent: true,
@@ -136,12 +136,21 @@ impl App {
     fn draw_if_due(&mut self) -> io::Result<()> {
         let due = self.urgent || self.draw_at_ms() <= self.clock.now_ms();
         if self.model.dirty && due && !self.output.is_busy() {
+            self.measure();
             self.output.draw(&self.model)?;
             self.model.dirty = false;
             self.urgent = false;
             self.drawn_ms = self.clock.now_ms();
         }
         Ok(())
+    }
+
+    /// A change of size before its signal was watched for is noticed with the next frame.
+    fn measure(&mut self) {
+        let size = crossterm::terminal::size().ok().filter(|size| *size != self.model.size);
+        if let Some((columns, rows)) = size {
+            update(&mut self.model, Msg::Resize(columns, rows));
+        }
     }
 
     const fn draw_at_ms(&self) -> u64 {
@@ -153,14 +162,13 @@ impl App {
         let draw_ms = (self.model.dirty && !self.output.is_busy()).then(|| self.draw_at_ms());
         let wake_ms = [draw_ms, self.model.next_wake_ms()].into_iter().flatten().min();
         let wake =
-            wake_ms.map_or_else(|| tokio::time::Instant::now() + TICK, |at| self.clock.instant(at));
+            wake_ms.map_or_else(|| tokio::time::Instant::now() + IDLE, |at| self.clock.instant(at));
         tokio::select! {
             biased;
             occasion = self.signals.next() => occasion,
-            event = self.events.next() => match event {
-                Some(Ok(event)) => Occasion::Input(event),
-                Some(Err(_)) | None => Occasion::End(End::NoTerminal),
-            },
+            event = self.events.recv() => {
+                event.map_or(Occasion::End(End::NoTerminal), Occasion::Input)
+            }
             message = self.link.messages.recv() => {
                 message.map_or(Occasion::Time, Occasion::Link)
             }
@@ -172,11 +180,11 @@ impl App {
     /// What is waiting already comes into the same frame.
     fn take_in_waiting(&mut self) -> io::Result<Option<End>> {
         for _ in 0..MESSAGES_MAX {
-            let event = self.events.next().now_or_never();
-            let occasion = match event {
-                Some(Some(Ok(event))) => Occasion::Input(event),
-                Some(Some(Err(_)) | None) => Occasion::End(End::NoTerminal),
-                None => match self.link.messages.try_recv() {
+            let occasion = match (self.events.try_recv(), self.link.messages.is_empty()) {
+                (Ok(event), _) => Occasion::Input(event),
+                (Err(TryRecvError::Disconnected), _) => Occasion::End(End::NoTerminal),
+                (Err(TryRecvError::Empty), true) => return Ok(None),
+                (Err(TryRecvError::Empty), false) => match self.link.messages.try_recv() {
                     Ok(message) => Occasion::Link(message),
                     Err(_) => return Ok(None),
                 },
@@ -249,9 +257,6 @@ impl App {
     fn back(&mut self) {
         self.resumed_ms = self.clock.now_ms();
         update(&mut self.model, Msg::Clock(self.resumed_ms));
-        if let Ok(size) = crossterm::terminal::size() {
-            update(&mut self.model, Msg::Resize(size.0, size.1));
-        }
         update(&mut self.model, Msg::Resumed);
         self.output.redraw();
         self.link.ask(wire::control::Request::Status);

@@ -263,7 +263,7 @@ mod tests {
         let path = folder.path().join("a.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let target = Target::Socket(path);
-        let claim = Request::Claim { slot: None };
+        let claim = Request::Claim { slot: None, payee: None };
         let refused = Reply::Refused { code: "CTL-004".into(), text: "nothing is open".into() };
         let replies = [refused.clone()];
         let (request, answer) =

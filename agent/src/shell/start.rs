@@ -26,7 +26,7 @@ use crate::{
         follow::{Cursor, Follower, follow},
         send::{SendPolicy, Sender},
     },
-    mesh::{Members, Mesh, MeshConfig, MeshEvent, MeshKey},
+    mesh::{Bootstrap, Members, Mesh, MeshConfig, MeshEvent, MeshKey},
     rollup::{
         execute::Programs,
         genesis::{domain, first_state},
@@ -102,16 +102,20 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
     let signer = Signer::new(secrets.operator())?;
     let serving = Arc::new(Serving::new(store.clone()));
     let (members, receiver) = watch::channel(Arc::new(Members::default()));
-    let bootstrap = config.mesh.bootstrap.iter().map(|it| it.parse());
+    let bootstrap = config.mesh.bootstrap.iter().map(|it| {
+        let parsed = it.parse::<Bootstrap>();
+        parsed.map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))
+    });
     let (mesh, mesh_events) = Mesh::start(MeshConfig {
         key: MeshKey::new(secrets.mesh())?,
         listen: config.mesh.listen,
         advertise: None,
         bootstrap: bootstrap.collect::<Result<_, _>>()?,
-        domain: domain.clone(),
+        domain,
         members: receiver,
         blobs: Arc::clone(&serving) as Arc<dyn crate::mesh::BlobSource>,
-    })?;
+    })
+    .map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))?;
     let cursor = Cursor { from: contracts.from_block, delivered: Vec::new() };
     let poll = Duration::from_millis(config.params.l1_block_s.clamp(1, 12) * 250);
     let follower = follow(l1.clone(), cursor, poll);

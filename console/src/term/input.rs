@@ -1,7 +1,29 @@
 //! Keys and events of the terminal, in the words of the console's core.
 
 use console_core::{Key, Msg};
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+/// Events that wait: a paste or a held key at 30 a second for four seconds.
+const QUEUE: usize = 128;
+
+/// Reads events in a task of its own, until the terminal is gone.
+///
+/// The stream remembers the first waker it is polled with, so it has to have one reader that never
+/// only looks whether something is there.
+pub(crate) fn start() -> mpsc::Receiver<Event> {
+    let (sender, events) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let mut stream = EventStream::new();
+        while let Some(Ok(event)) = stream.next().await {
+            if sender.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    events
+}
 
 /// What the core is told, if anything: a key counts when it goes down, a held one for movement.
 pub(crate) fn message(event: &Event) -> Option<Msg> {

@@ -68,7 +68,9 @@ pub struct Reveal {
     pub txs: Word,
     /// Number of txs.
     pub count: u16,
-    /// Time of the L1 block that holds it, Unix seconds: the slot's clock (R2.1).
+    /// The L1 block that holds it.
+    pub number: u64,
+    /// Its time, Unix seconds: the slot's clock (R2.1).
     pub time_s: u64,
 }
 
@@ -299,7 +301,8 @@ impl Chain {
                 self.change(slot).proposal = Some(Proposal { sequencer, commitment });
             }
             L1Event::Revealed { slot, block, commitment, txs, count } => {
-                let reveal = Reveal { block, commitment, txs, count, time_s };
+                let number = self.number();
+                let reveal = Reveal { block, commitment, txs, count, number, time_s };
                 self.change(slot).reveal = Some(reveal);
             }
             L1Event::Settled { slot, end, credit, payee, units, pool } => {

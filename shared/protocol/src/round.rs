@@ -166,10 +166,11 @@ impl Round {
     }
 
     /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
-    /// capped.
+    /// capped, nor the maker of a proof that was refused.
     #[must_use]
     pub fn is_eligible(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| !it.lost && !it.fell && !it.capped)
+        let fit = |it: &Standing| !it.lost && !it.fell && !it.capped && it.refused == 0;
+        self.lanes.get(&lane).is_some_and(fit)
     }
     /// Whether the lane is not lost.
     #[must_use]

@@ -32,7 +32,7 @@ pub fn exit_code(model: &Model) -> u8 {
 /// Lines that say what the overview says.
 pub fn summary(model: &Model) -> Vec<String> {
     let Some(snapshot) = model.snapshot.as_deref() else {
-        return vec![format!("no agent answers at {}", model.target)];
+        return vec![format!("no answer from {}", model.target)];
     };
     let view = View { model, snapshot, theme: Theme::default(), now_ms: model.agent_now_ms() };
     let mut lines = vec![head(&view), slot(&view), money(&view)];

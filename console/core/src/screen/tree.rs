@@ -7,12 +7,14 @@ use crate::{
     screen::{Size, TreeShape, View, frame, tree_shape},
     text,
     theme::Role,
-    tree::{NodeKey, Progress, ProofTree, Row, RowForm},
+    tree::{Kind, NodeKey, Progress, ProofTree, Row, RowForm},
     widget::{Section, Strip, ladder, paint, window},
 };
 
 /// Rows of the terminal that are not the list: frame 4, title, head, rule and three of details.
 pub(super) const ROWS_AROUND: usize = 10;
+/// Below this height the list has all the room.
+const DETAILS_FROM: u16 = 10;
 /// Rows that are not the ladder: title, legend, two of the cursor, four of the subtrees.
 const ROWS_BELOW: usize = 8;
 
@@ -57,8 +59,11 @@ fn list(
     buffer: &mut Buffer,
 ) {
     let rows = tree.rows(form);
-    let chosen = rows.iter().position(|row| Some(row.key) == view.model.cursor.node).unwrap_or(0);
-    let details = rows.get(chosen).map_or_else(Vec::new, |row| details(view, tree, row));
+    let chosen = chosen_row(&rows, view.model.cursor.node);
+    let details = match rows.get(chosen) {
+        Some(row) if area.height >= DETAILS_FROM => details(view, tree, row),
+        Some(_) | None => Vec::new(),
+    };
     let room = usize::from(area.height).saturating_sub(2 + 1 + details.len()).max(1);
     let top = window(chosen, rows.len(), room);
     let mut lines = vec![list_head(view)];
@@ -70,8 +75,19 @@ fn list(
         paint(buffer, below, view, &subtrees(view, slot, free));
     }
     let name = rows.get(chosen).map_or_else(String::new, |row| row.key.name());
+    if details.is_empty() {
+        return;
+    }
     let section = Section::new(format!("Under the cursor: {name}"), details);
     paint(buffer, foot(below, section.rows.len() + 1), view, &section);
+}
+
+/// The row of the cursor; in the folded form the base of its tx.
+fn chosen_row(rows: &[Row<'_>], cursor: Option<NodeKey>) -> usize {
+    let Some(key) = cursor else { return 0 };
+    let at = |key: NodeKey| rows.iter().position(|row| row.key == key);
+    let base = NodeKey { kind: Kind::Base, level: 0, call: 0, ..key };
+    at(key).or_else(|| at(base)).unwrap_or(0)
 }
 
 /// The last rows of the area, or all of it.

@@ -122,7 +122,7 @@ fn the_state_in_a_few_lines_and_its_exit_code() {
     let nobody = Model::new(AT_MS, "unix:/a.sock", console_core::Access::Operate);
     assert_eq!(
         (lines(&nobody).as_str(), console_core::exit_code(&nobody)),
-        ("no agent answers at unix:/a.sock", 40)
+        ("no answer from unix:/a.sock", 40)
     );
 }
 

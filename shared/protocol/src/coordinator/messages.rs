@@ -135,7 +135,7 @@ impl Coordinator {
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.is_alive(lane) || !round.tasks[found].order.contains(&lane) {
+        if !round.is_credible(lane) || !round.tasks[found].order.contains(&lane) {
             return;
         }
         let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));

@@ -208,6 +208,9 @@ impl Round {
             }
         }
         for &(lane, seq) in &refused {
+            if let Some(standing) = self.lanes.get_mut(&lane) {
+                standing.refused = standing.refused.saturating_add(1);
+            }
             self.let_go(now, lane, seq.saturating_add(1));
         }
         refused.into_iter().map(|(lane, _)| lane).collect()
