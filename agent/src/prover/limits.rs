@@ -7,12 +7,13 @@ use std::io;
 
 use protocol::Kind;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior,
-    set_parent_process_death_signal, setpriority_process, setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, getppid, nice, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 
 const MB: u64 = 1024 * 1024;
-/// The last place in the scheduler's order.
+/// Places behind the agent in the scheduler's order: the last one, unless an operator prefers the
+/// agent with all it starts.
 const NICE: i32 = 19;
 /// On top of that: stacks and arenas of the threads are address space that is never touched.
 const UNTOUCHED_MB: u64 = 1024;
@@ -44,7 +45,7 @@ pub(crate) fn apply(parent: u32, memory_bytes: u64) -> io::Result<()> {
     setrlimit(Resource::Core, fixed(0))?;
     setrlimit(Resource::As, fixed(memory_bytes))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    setpriority_process(None, NICE)?;
+    nice(NICE)?;
     Ok(())
 }
 
@@ -111,7 +112,9 @@ mod tests {
             let line = output.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.split_whitespace().next().unwrap().to_owned()
         };
-        assert_eq!(value("nice"), "19");
+        let own = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let own: i32 = own.rsplit(')').next().unwrap().split(' ').nth(17).unwrap().parse().unwrap();
+        assert_eq!(value("nice"), (own + NICE).min(19).to_string());
         assert_eq!(value("Max core file size"), "0");
         assert_eq!(value("Max address space"), (2048 * MB).to_string());
     }
