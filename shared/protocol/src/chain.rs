@@ -247,6 +247,11 @@ impl Chain {
         events.iter().for_each(|event| self.apply(event));
         self.prune(params);
         assert!(self.undo.len() <= params.undo_blocks_max, "undo is bounded");
+        assert_eq!(
+            self.head.map(|it| it.hash),
+            Some(header.head.hash),
+            "the newest block is taken"
+        );
         Ok(())
     }
 
@@ -259,8 +264,10 @@ impl Chain {
             return Err(ChainFault::Undo);
         }
         let Some(undo) = self.undo.pop_back() else { return Err(ChainFault::Undo) };
+        let number = self.number();
         self.head = undo.parent;
         self.undone += 1;
+        assert!(self.head.is_none_or(|it| it.number + 1 == number), "undo goes back one block");
         for (slot, before) in undo.slots.into_iter().rev() {
             restore(&mut self.slots, slot, before);
         }

@@ -265,6 +265,8 @@ impl Coordinator {
                 assert_eq!(task.accepted, self.ledger.has(task.id), "{}", task.node);
             }
         }
+        self.claims.assert_invariants();
+        assert!(self.ended.keys().all(|it| !self.rounds.contains_key(it)), "a slot has one deal");
         for (lane, live) in self.claims.all() {
             assert_eq!(self.own, Some(lane.prover()), "only own lanes promise");
             let Some(round) = self.rounds.get(&live.slot) else { continue };

@@ -137,6 +137,7 @@ pub(super) fn lay_out(
         }
         places.push(task);
     }
+    assert_eq!(places.len(), tree.nodes().len(), "every place has a task");
     for place in 0..places.len() {
         if let Some(parent) = tree.parent(place) {
             tasks[places[place]].parents.push(places[parent]);
