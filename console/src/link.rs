@@ -1,7 +1,7 @@
 //! The link to the agent: a task of its own that connects, follows, and connects again for ever.
 //!
 //! The screen never waits for it. Requests go over connections of their own, so that a slow answer
-//! holds nothing up; so does the question after a silence, which tells a quiet agent from a stuck one.
+//! holds nothing up. Silence is not the link's business: a stuck agent grows stale on the screen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,8 +27,6 @@ const QUEUE: usize = 64;
 const UPDATES_HZ: u8 = 4;
 /// A socket on this machine answers at once or not at all.
 const CONNECT: Duration = Duration::from_millis(500);
-/// An agent reports once a second: after this silence it is asked.
-const SILENCE: Duration = Duration::from_millis(1_500);
 /// A state is ready in memory.
 const ANSWER: Duration = Duration::from_secs(3);
 /// A claim waits for the agent to sign and send a transaction.
@@ -44,7 +42,15 @@ pub(crate) struct Link {
     pub(crate) messages: mpsc::Receiver<LinkMsg>,
     sender: mpsc::Sender<LinkMsg>,
     now: Arc<Notify>,
-    target: Target,
+    source: Source,
+}
+
+/// Where the states come from.
+enum Source {
+    /// An agent.
+    Agent(Target),
+    /// A simulated world, which takes no requests.
+    World,
 }
 
 impl Link {
@@ -53,7 +59,15 @@ impl Link {
         let (sender, messages) = mpsc::channel(QUEUE);
         let now = Arc::new(Notify::new());
         tokio::spawn(keep_following(target.clone(), clock, sender.clone(), Arc::clone(&now)));
-        Self { messages, sender, now, target }
+        Self { messages, sender, now, source: Source::Agent(target) }
+    }
+
+    /// Follows a simulated world instead.
+    pub(crate) fn start_world(world: impl FnOnce(mpsc::Sender<LinkMsg>) + Send + 'static) -> Self {
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let own = sender.clone();
+        std::thread::spawn(move || world(own));
+        Self { messages, sender, now: Arc::default(), source: Source::World }
     }
 
     /// Ends a wait between two tries.
@@ -63,9 +77,16 @@ impl Link {
 
     /// Asks the agent; the answer comes among the messages.
     pub(crate) fn ask(&self, request: Request) {
-        let (target, sender) = (self.target.clone(), self.sender.clone());
+        let sender = self.sender.clone();
+        let target = match &self.source {
+            Source::Agent(target) => Some(target.clone()),
+            Source::World => None,
+        };
         tokio::spawn(async move {
-            let answer = ask(&target, &request, CLAIM).await;
+            let answer = match target {
+                Some(target) => ask(&target, &request, CLAIM).await,
+                None => Err(FrameError::Simulated),
+            };
             let message = match answer {
                 Ok(Reply::Accepted { text }) => LinkMsg::Accepted { text },
                 Ok(Reply::Refused { code, text }) => LinkMsg::Refused { code, text },
@@ -165,32 +186,17 @@ async fn follow(target: &Target, sender: &mpsc::Sender<LinkMsg>) -> (bool, Frame
     if let Err(error) = frames.send(&Request::Subscribe { max_hz: UPDATES_HZ }).await {
         return (spoke, error);
     }
-    let mut asked: Option<tokio::task::JoinHandle<()>> = None;
     loop {
-        let next = timeout(SILENCE, frames.next()).await;
-        let message = match next {
-            Ok(Ok(Reply::Snapshot(snapshot))) => LinkMsg::Snapshot(snapshot),
-            Ok(Ok(Reply::Accepted { text })) => LinkMsg::Accepted { text },
-            Ok(Ok(Reply::Refused { code, text })) => LinkMsg::Refused { code, text },
-            Ok(Err(error)) => return (spoke, error),
-            Err(_silence) => {
-                if asked.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                    asked = Some(tokio::spawn(ask_after_silence(target.clone(), sender.clone())));
-                }
-                continue;
-            }
+        let message = match frames.next().await {
+            Ok(Reply::Snapshot(snapshot)) => LinkMsg::Snapshot(snapshot),
+            Ok(Reply::Accepted { text }) => LinkMsg::Accepted { text },
+            Ok(Reply::Refused { code, text }) => LinkMsg::Refused { code, text },
+            Err(error) => return (spoke, error),
         };
         spoke = true;
         if sender.send(message).await.is_err() {
             return (spoke, FrameError::Unexpected);
         }
-    }
-}
-
-/// A quiet agent answers, a stuck one does not and grows stale on the screen.
-async fn ask_after_silence(target: Target, sender: mpsc::Sender<LinkMsg>) {
-    if let Ok(snapshot) = snapshot(&target).await {
-        let _left = sender.send(LinkMsg::Snapshot(snapshot)).await;
     }
 }
 

@@ -16,6 +16,7 @@ use console_core::{Access, Model, frame, summary};
 
 mod app;
 mod clock;
+mod demo;
 mod headless;
 mod link;
 mod term;
@@ -44,6 +45,9 @@ struct Options {
     /// The agent's socket; without it the only one there is.
     #[arg(long, env = "COPPICE_SOCKET", value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
+    /// Show a simulated world instead of an agent.
+    #[arg(long, conflicts_with = "socket")]
+    demo: bool,
     /// Only look: send no command.
     #[arg(long)]
     read_only: bool,
@@ -103,7 +107,7 @@ fn start(options: &Options) -> anyhow::Result<u8> {
     };
     if let Target::Only(places) = &target {
         let sockets = places.sockets();
-        if sockets.len() > 1 {
+        if sockets.len() > 1 && !options.demo {
             return list(&sockets);
         }
     }
@@ -149,9 +153,15 @@ async fn show(options: &Options, target: Target) -> anyhow::Result<u8> {
     crossterm::style::force_color_output(true);
     restore::install_hook();
     restore::enter().context("cannot take the terminal over")?;
-    let mut model = Model::new(clock.now_ms(), &target.to_string(), access);
+    let (name, link) = if options.demo {
+        let link = Link::start_world(|sender| demo::play(&sender));
+        ("a simulated world".to_owned(), link)
+    } else {
+        (target.to_string(), Link::start(target, clock))
+    };
+    let mut model = Model::new(clock.now_ms(), &name, access);
     model.size = crossterm::terminal::size().context("cannot ask the terminal for its size")?;
-    let app = App::new(model, Link::start(target, clock), Output::new(look), clock)?;
+    let app = App::new(model, link, Output::new(look), clock)?;
     let ran = app.run().await;
     restore::leave();
     let (end, model) = ran.context("the terminal failed")?;

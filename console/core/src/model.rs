@@ -4,8 +4,8 @@ use wire::control::{SCHEMA, SlotView, Snapshot};
 
 use crate::tree::NodeKey;
 
-/// A message younger than this is live: the agent reports at least once a second.
-pub const LAG_MS: u64 = 2_000;
+/// A message younger than this is live: an agent with nothing to do reports every five seconds.
+pub const LAG_MS: u64 = 6_000;
 /// Older than this, nothing on the screen counts as true any more.
 pub const STALE_MS: u64 = 10_000;
 /// How long a message at the bottom stays.

@@ -254,6 +254,12 @@ fn on_link(model: &mut Model, msg: LinkMsg) {
 }
 
 fn on_snapshot(model: &mut Model, mut snapshot: Box<Snapshot>) {
+    model.dirty |= model.link != Link::Up;
+    if is_repeated(model, &snapshot) {
+        // A stuck agent may still have a socket that answers: that is no sign of life.
+        model.link = Link::Up;
+        return;
+    }
     strangers::tame(&mut snapshot);
     if let Some(text) = returned(model, &snapshot) {
         say(model, &text, Tone::Plain);
@@ -267,6 +273,13 @@ fn on_snapshot(model: &mut Model, mut snapshot: Box<Snapshot>) {
         return;
     }
     show(model, snapshot);
+}
+
+/// Whether this very state has been seen.
+fn is_repeated(model: &Model, new: &Snapshot) -> bool {
+    let waiting = model.paused.as_ref().and_then(|paused| paused.waiting.as_deref());
+    let last = waiting.or(model.snapshot.as_deref());
+    last.is_some_and(|last| (last.seq, last.at_ms) == (new.seq, new.at_ms))
 }
 
 fn show(model: &mut Model, snapshot: Box<Snapshot>) {

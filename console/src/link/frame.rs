@@ -7,7 +7,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
 };
-use wire::control::{FROM_AGENT_MAX, TO_AGENT_MAX};
+use wire::{
+    DecodeError,
+    control::{FROM_AGENT_MAX, TO_AGENT_MAX, body_len, from_body, to_frame},
+};
 
 /// Bytes of the length.
 const HEAD: usize = 4;
@@ -21,15 +24,9 @@ pub(crate) enum FrameError {
     /// The agent closed the connection.
     #[error("the agent closed the connection")]
     Ended,
-    /// A length above the limit: not an agent, or not a frame.
-    #[error("a frame of {0} bytes is announced, {FROM_AGENT_MAX} is the limit")]
-    TooLong(u32),
-    /// A request above the limit.
-    #[error("a request of {0} bytes, {TO_AGENT_MAX} is the limit")]
-    RequestTooLong(usize),
-    /// Not the JSON of the control API.
-    #[error("unreadable message: {0}")]
-    Unreadable(serde_json::Error),
+    /// Not a frame of the control API: too long, or not its JSON.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// No answer in time.
     #[error("no answer within {limit_s} s")]
     Silent {
@@ -39,6 +36,9 @@ pub(crate) enum FrameError {
     /// An answer to another question.
     #[error("the agent answered something else")]
     Unexpected,
+    /// There is no agent behind a simulated world.
+    #[error("this world is simulated, there is no agent to ask")]
+    Simulated,
     /// No socket to connect to, or too many.
     #[error("{0}")]
     NoTarget(String),
@@ -50,12 +50,11 @@ impl FrameError {
         match self {
             Self::Closed(_) => "LINK-001",
             Self::Ended => "LINK-002",
-            Self::TooLong(_) => "LINK-003",
-            Self::RequestTooLong(_) => "LINK-004",
-            Self::Unreadable(_) => "LINK-005",
-            Self::Silent { .. } => "LINK-006",
-            Self::Unexpected => "LINK-007",
-            Self::NoTarget(_) => "LINK-008",
+            Self::Decode(error) => error.code(),
+            Self::Silent { .. } => "LINK-003",
+            Self::Unexpected => "LINK-004",
+            Self::NoTarget(_) => "LINK-005",
+            Self::Simulated => "LINK-006",
         }
     }
 }
@@ -88,11 +87,7 @@ impl Frames {
     /// # Errors
     /// If it is too long or the connection broke.
     pub(crate) async fn send(&mut self, message: &impl Serialize) -> Result<(), FrameError> {
-        let body = serde_json::to_vec(message).map_err(FrameError::Unreadable)?;
-        let length = u32::try_from(body.len()).ok().filter(|length| *length <= TO_AGENT_MAX);
-        let length = length.ok_or(FrameError::RequestTooLong(body.len()))?;
-        let mut frame = length.to_be_bytes().to_vec();
-        frame.extend(body);
+        let frame = to_frame(message, TO_AGENT_MAX)?;
         self.stream.write_all(&frame).await.map_err(FrameError::Closed)
     }
 
@@ -103,7 +98,7 @@ impl Frames {
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, FrameError> {
         loop {
             if let Some(body) = take(&mut self.buffer)? {
-                return serde_json::from_slice(&body).map_err(FrameError::Unreadable);
+                return Ok(from_body(&body)?);
             }
             let read = self.stream.read_buf(&mut self.buffer).await;
             if read.map_err(FrameError::Closed)? == 0 {
@@ -116,11 +111,7 @@ impl Frames {
 /// Takes the first whole frame out of the buffer.
 fn take(buffer: &mut Vec<u8>) -> Result<Option<Vec<u8>>, FrameError> {
     let Some((head, rest)) = buffer.split_first_chunk::<HEAD>() else { return Ok(None) };
-    let length = u32::from_be_bytes(*head);
-    if length > FROM_AGENT_MAX {
-        return Err(FrameError::TooLong(length));
-    }
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let length = body_len(*head, FROM_AGENT_MAX)?;
     let Some(body) = rest.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
     buffer.drain(..HEAD + length);
     Ok(Some(body))
@@ -146,7 +137,7 @@ mod tests {
     fn a_length_above_the_limit_is_refused_before_its_bytes_come() {
         let mut buffer = (FROM_AGENT_MAX + 1).to_be_bytes().to_vec();
         let error = take(&mut buffer).unwrap_err();
-        assert_eq!(error.code(), "LINK-003");
+        assert_eq!(error.code(), "WIR-001");
         let mut buffer = FROM_AGENT_MAX.to_be_bytes().to_vec();
         assert!(take(&mut buffer).unwrap().is_none());
     }
@@ -170,9 +161,9 @@ mod tests {
         assert_eq!(check(&accepted).await, "Accepted { text: \"done\" }");
         assert_eq!(check(&accepted[..20]).await, "LINK-002");
         assert_eq!(check(b"").await, "LINK-002");
-        assert_eq!(check(b"HTTP/1.1 400 Bad Request").await, "LINK-003");
-        assert_eq!(check(&framed("{}")).await, "LINK-005");
-        assert_eq!(check(&framed("\u{1b}[2J")).await, "LINK-005");
+        assert_eq!(check(b"HTTP/1.1 400 Bad Request").await, "WIR-001");
+        assert_eq!(check(&framed("{}")).await, "WIR-002");
+        assert_eq!(check(&framed("\u{1b}[2J")).await, "WIR-002");
     }
 
     #[tokio::test]
@@ -197,6 +188,6 @@ mod tests {
         let (_agent, console) = UnixStream::pair().unwrap();
         let tx = "0".repeat(usize::try_from(TO_AGENT_MAX).unwrap());
         let error = Frames::new(console).send(&wire::control::Request::SubmitTx { tx }).await;
-        assert_eq!(error.unwrap_err().code(), "LINK-004");
+        assert_eq!(error.unwrap_err().code(), "WIR-001");
     }
 }

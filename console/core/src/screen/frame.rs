@@ -80,7 +80,7 @@ pub(super) fn alive(view: &View<'_>) -> Strip {
             strip.put(Role::Bad, "x NO AGENT")
         }
         Freshness::Never => strip.put(Role::Waiting, "· connecting"),
-        Freshness::Live => strip.put(Role::Good, "● live <2s"),
+        Freshness::Live => strip.put(Role::Good, "● live <6s"),
         Freshness::Lagging(age) => strip.put(Role::Warning, format!("● lag {}s", age / 1000)),
         Freshness::Stale(age) => strip.put(Role::Bad, format!("! STALE {}", text::duration(age))),
         Freshness::Lost(age) => strip.put(Role::Bad, format!("x LOST {}", text::duration(age))),

@@ -188,12 +188,17 @@ fn subtree_row(view: &View<'_>, subtree: &SubtreeView) -> Line<'static> {
         .text(" ")
         .cell(role, &subtree.index.to_string(), 8)
         .cell(Role::Text, &txs, 10)
-        .cell(role, if subtree.mine { "you" } else { &subtree.lane }, 7)
+        .cell(role, if subtree.mine { "you" } else { owner(&subtree.lane) }, 7)
         .right(Role::Text, &made, 6)
         .text("  ");
     let slack =
         subtree.slack_ms.map_or_else(|| view.strip().muted("-"), |ms| frame::slack(view, ms));
     strip.join(slack).line()
+}
+
+/// The lane of somebody else, or nobody.
+pub(super) fn owner(lane: &str) -> &str {
+    if lane.is_empty() { "-" } else { lane }
 }
 
 /// This agent's tasks of the slot by state, or why there are none.

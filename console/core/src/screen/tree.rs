@@ -4,7 +4,7 @@ use ratatui_core::{buffer::Buffer, layout::Rect, text::Line};
 use wire::control::{NodeView, SlotView};
 
 use crate::{
-    screen::{Size, TreeShape, View, frame, tree_shape},
+    screen::{Size, TreeShape, View, frame, overview, tree_shape},
     text,
     theme::Role,
     tree::{Kind, NodeKey, Progress, ProofTree, Row, RowForm},
@@ -188,7 +188,7 @@ fn details(view: &View<'_>, tree: &ProofTree<'_>, row: &Row<'_>) -> Vec<Line<'st
 fn inputs(view: &View<'_>, tree: &ProofTree<'_>, key: NodeKey) -> Line<'static> {
     let inputs = tree.inputs(key);
     if inputs.is_empty() {
-        return view.strip().muted(" made from the block alone").line();
+        return view.strip().muted(" made from the block and what its client proved").line();
     }
     let mut strip = view.strip().muted(" made from");
     for input in inputs {
@@ -236,7 +236,7 @@ fn under_cursor(view: &View<'_>, slot: &SlotView) -> Section {
 }
 
 fn subtree_row(view: &View<'_>, subtree: &wire::control::SubtreeView) -> Line<'static> {
-    let owner = if subtree.mine { "you" } else { &subtree.lane };
+    let owner = if subtree.mine { "you" } else { overview::owner(&subtree.lane) };
     let role = if subtree.mine { Role::Mine } else { Role::Text };
     let txs = format!("{}-{}", subtree.first_tx, subtree.last_tx);
     let slack =

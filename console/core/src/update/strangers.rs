@@ -2,8 +2,8 @@
 //! content, error texts). After this nothing in a snapshot can move the cursor or fill the memory.
 
 use wire::control::{
-    Alert, Event, LaneView, NodeView, PeerView, PhaseView, SlotEarning, SlotView, Snapshot,
-    SubtreeView, TaskView,
+    Alert, Event, LaneView, NodeView, PayeeView, PeerView, PhaseView, SlotEarning, SlotView,
+    Snapshot, SubtreeView, TaskView,
 };
 
 use crate::text::{TEXT_MAX, clean};
@@ -96,6 +96,9 @@ fn keep(text: &mut String, most: usize) {
 fn slot(slot: &mut SlotView) {
     words([&mut slot.phase]);
     words(slot.block.as_mut().into_iter().chain(slot.pool.as_mut()));
+    each(&mut slot.payees, LIST_MAX, |payee: &mut PayeeView| {
+        words([&mut payee.address, &mut payee.amount]);
+    });
     each(&mut slot.phases, SLOTS_MAX, |phase: &mut PhaseView| {
         words([&mut phase.name, &mut phase.state]);
     });

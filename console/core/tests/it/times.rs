@@ -23,8 +23,8 @@ fn header(model: &mut Model) -> String {
 fn silence_has_three_names() {
     let mut model = live(sample::two_txs(AT_MS));
     let rows = [
-        (1_999, "● live <2s", Freshness::Live),
-        (2_000, "● lag 2s", Freshness::Lagging(2_000)),
+        (5_999, "● live <6s", Freshness::Live),
+        (6_000, "● lag 6s", Freshness::Lagging(6_000)),
         (9_999, "● lag 9s", Freshness::Lagging(9_999)),
         (10_000, "! STALE 00:10", Freshness::Stale(10_000)),
         (94_000, "! STALE 01:34", Freshness::Stale(94_000)),
@@ -84,6 +84,15 @@ fn the_return_tells_what_was_missed() {
 }
 
 #[test]
+fn the_same_state_again_is_no_sign_of_life() {
+    let mut model = live(sample::two_txs(AT_MS));
+    after(&mut model, 7_000);
+    let again = LinkMsg::Snapshot(Box::new(sample::two_txs(AT_MS)));
+    update(&mut model, Msg::Link(again));
+    assert_eq!(model.freshness(), Freshness::Lagging(7_000));
+}
+
+#[test]
 fn a_pause_holds_updates_and_lets_them_in_again() {
     let mut model = live(sample::two_txs(AT_MS));
     press(&mut model, "p");
@@ -129,13 +138,13 @@ fn nothing_wakes_the_console_when_no_visible_text_moves() {
         snapshot
     };
     let mut model = live(quiet());
-    assert_eq!(model.next_wake_ms(), Some(AT_MS + 2_000), "the next name of silence");
+    assert_eq!(model.next_wake_ms(), Some(AT_MS + 6_000), "the next name of silence");
     after(&mut model, 500);
-    assert_eq!(model.next_wake_ms(), Some(AT_MS + 2_000));
+    assert_eq!(model.next_wake_ms(), Some(AT_MS + 6_000));
     let mut model = live(sample::two_txs(AT_MS));
     assert_eq!(model.next_wake_ms(), Some(AT_MS + 1_000), "a running proof counts seconds");
     update(&mut model, Msg::Focus(false));
-    assert_eq!(model.next_wake_ms(), Some(AT_MS + 2_000), "unseen, only the names of silence");
+    assert_eq!(model.next_wake_ms(), Some(AT_MS + 5_000), "unseen, five seconds");
     press(&mut model, "p");
     model.focused = true;
     assert_eq!(model.next_wake_ms(), Some(AT_MS + 1_000), "the pause counts");
@@ -145,11 +154,11 @@ fn nothing_wakes_the_console_when_no_visible_text_moves() {
 fn a_clock_that_changes_nothing_draws_nothing() {
     let mut model = live(Snapshot { at_ms: AT_MS, ..Snapshot::default() });
     model.dirty = false;
-    for ms in [10, 500, 1_999] {
+    for ms in [10, 500, 5_999] {
         after(&mut model, ms);
         assert!(!model.dirty, "{ms}");
     }
-    after(&mut model, 2_000);
+    after(&mut model, 6_000);
     assert!(model.dirty);
 }
 

@@ -26,7 +26,10 @@ fn lane_row(view: &View<'_>, lane: &LaneView, columns: usize) -> Line<'static> {
     let strip =
         view.strip().text(" ").cell(Role::Text, &lane.lane, 7).cell(Role::Muted, &lane.class, 7);
     if lane.state != "proving" {
-        let role = if lane.state == "idle" { Role::Waiting } else { Role::Warning };
+        let role = match lane.state.as_str() {
+            "idle" | "waiting_inputs" | "waiting_machine" => Role::Waiting,
+            _ => Role::Running,
+        };
         return strip.put(role, lane.state.replace('_', " ")).line();
     }
     let gone_ms = view.now_ms.saturating_sub(lane.since_ms);
