@@ -1,1 +1,601 @@
-//! Placeholder of the skeleton.
+//! The shell: performs the machine's actions on real sockets, disks and chains.
+//!
+//! Actions are performed in the order of the list. What is slow runs in tasks of its own and comes
+//! back to the loop as an input; what must be durable is awaited here, before anything after it.
+
+pub(crate) mod accepting;
+pub(crate) mod blocks;
+pub(crate) mod control;
+pub(crate) mod intents;
+pub(crate) mod journal;
+pub(crate) mod payout;
+pub(crate) mod planning;
+pub(crate) mod roster;
+pub(crate) mod sequencing;
+pub(crate) mod serving;
+pub(crate) mod snapshot;
+pub(crate) mod start;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use circuits::setup::keys::VerifyingKeys;
+use protocol::{
+    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, ProverEvent, ProverId,
+    Record, Slot, StatementId, TaskId,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use wire::{
+    Domain, ProofBlob, Signer,
+    control::{Reply, Request},
+};
+
+use crate::{
+    config::Config,
+    error::{Coded, Exit},
+    l1::{
+        L1,
+        calls::{CreditPath, RootProof},
+        follow::FollowEvent,
+        send,
+    },
+    mesh::{Members, Mesh, PeerId, Source},
+    prover::pool::{self, Order, Pool},
+    rollup::{plan::Plan, work::work_for},
+    run::{Done, now},
+    store::{Entry, Store},
+};
+
+use self::{
+    accepting::{check, proof_of},
+    blocks::Blocks,
+    journal::Journal,
+    payout::{Money, Share},
+    planning::{Planned, Planner},
+    roster::Roster,
+    serving::Serving,
+};
+
+/// L1 accumulator words of a root proof: 12 of 32 bytes.
+const ACCUMULATOR_WORDS: usize = 12;
+/// Plans kept in memory; the core keeps as many.
+const PLANS_MAX: usize = 128;
+/// L1 counts as caught up when its newest block is not older than this many of its blocks.
+const CAUGHT_UP_BLOCKS: u64 = 8;
+
+/// What the shell is made of.
+pub(crate) struct Parts {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// This agent's place in the registry, if it has one.
+    pub(crate) own: Option<ProverId>,
+    /// Signs messages.
+    pub(crate) signer: Signer,
+    /// Verifying keys of the circuit set.
+    pub(crate) keys: Arc<VerifyingKeys>,
+    /// Journal, index, blobs.
+    pub(crate) store: Store,
+    /// Revealed blocks.
+    pub(crate) blocks: Blocks,
+    /// What peers may have of us.
+    pub(crate) serving: Arc<Serving>,
+    /// The mesh.
+    pub(crate) mesh: Mesh,
+    /// The registry as the mesh sees it.
+    pub(crate) members: watch::Sender<Arc<Members>>,
+    /// Prover processes.
+    pub(crate) pool: Pool,
+    /// Ethereum.
+    pub(crate) l1: L1,
+    /// Transactions of the operator's account.
+    pub(crate) sender: send::Sender,
+    /// Plans blocks.
+    pub(crate) planner: Planner,
+    /// Answers of the shell's own tasks.
+    pub(crate) done: mpsc::Sender<Done>,
+}
+
+/// Performs actions and remembers what only the outside needs.
+pub(crate) struct Shell {
+    pub(crate) parts: Parts,
+    domain: Domain,
+    roster: Roster,
+    plans: BTreeMap<BlockId, Arc<Plan>>,
+    plan_order: VecDeque<BlockId>,
+    planning: BTreeSet<BlockId>,
+    /// Settled slots, payouts, credit records.
+    pub(crate) money: Money,
+    /// Node of each task that was given to the prover.
+    proving: BTreeMap<TaskId, Node>,
+    pub(crate) journal: Journal,
+    pub(crate) look: snapshot::Look,
+}
+
+impl Shell {
+    /// A shell that has done nothing yet. `restored` are the records of the journal.
+    pub(crate) fn new(parts: Parts, domain: Domain, restored: &[Record]) -> Self {
+        let mut money = Money::default();
+        for record in restored {
+            if let Record::Made { credit, .. } | Record::Held { credit, .. } = record {
+                money.records.insert(*credit);
+            }
+        }
+        Self {
+            parts,
+            domain,
+            roster: Roster::default(),
+            plans: BTreeMap::new(),
+            plan_order: VecDeque::new(),
+            planning: BTreeSet::new(),
+            money,
+            proving: BTreeMap::new(),
+            journal: Journal::default(),
+            look: snapshot::Look::default(),
+        }
+    }
+
+    /// Performs the actions of one step, in order.
+    ///
+    /// # Errors
+    /// Of the store: then nothing more may be signed, and the process ends (exit 75).
+    pub(crate) async fn perform(&mut self, actions: Vec<Action>) -> anyhow::Result<()> {
+        let mut records = Vec::new();
+        for action in actions {
+            if let Action::Persist(record) = action {
+                records.push(Entry::Record(record));
+                continue;
+            }
+            self.persist(&mut records).await?;
+            self.act(action);
+        }
+        self.persist(&mut records).await
+    }
+
+    async fn persist(&mut self, records: &mut Vec<Entry>) -> anyhow::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let done = self.parts.store.append_async(records).await;
+        done.map_err(|error| store_failed(&error))?;
+        for entry in records.drain(..) {
+            if let Entry::Record(Record::Made { credit, .. } | Record::Held { credit, .. }) = entry
+            {
+                self.money.records.insert(credit);
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Persist(_) => {}
+            Action::Send(message) => self.send(message),
+            Action::Fetch { blob, task, from } => self.fetch(blob, task, from),
+            Action::Prove { block, node, task, payee, children, .. } => {
+                let order = self.order(block, node, payee, &children);
+                self.prove(node, task, order);
+            }
+            Action::Abandon { task } => {
+                self.parts.pool.cancel(task);
+                self.proving.remove(&task);
+            }
+            Action::SubmitRoot { slot, statement, blob } => self.submit(slot, statement, blob),
+            Action::Note { code, text } => self.note(code, text),
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        self.journal.said(now(), &message);
+        let signed = self.parts.signer.sign(&self.domain, message);
+        if let Err(error) = self.parts.mesh.broadcast(&signed) {
+            self.note("MSH-010", format!("peers would refuse our own message: {error}"));
+        }
+    }
+
+    /// Fetches a proof, checks it, stores it, and tells the machine; all off the loop.
+    fn fetch(&self, blob: BlobId, task: TaskId, from: Vec<ProverId>) {
+        let (mesh, store) = (self.parts.mesh.clone(), self.parts.store.clone());
+        let (keys, done) = (Arc::clone(&self.parts.keys), self.parts.done.clone());
+        tokio::spawn(async move {
+            let source = Source::Provers(&from);
+            let bytes = mesh.fetch_blob(blob, wire::blob::PROOF_BYTES_MAX, source).await;
+            let outcome = match bytes {
+                Ok(bytes) => accept_off_loop(keys, store, bytes, task).await,
+                Err(error) => Err(Coded::new(error.code(), error.to_string())),
+            };
+            let input = outcome.unwrap_or_else(|error| {
+                tracing::warn!(%error, %blob, "a proof was not taken");
+                Input::FetchFailed { blob }
+            });
+            // The loop is gone only when the process ends.
+            let _ = done.send(Done::Input(input)).await;
+        });
+    }
+
+    fn prove(&mut self, node: Node, task: TaskId, order: anyhow::Result<Order>) {
+        match order {
+            Ok(order) => {
+                self.proving.insert(task, node);
+                self.parts.pool.start(task, order);
+            }
+            Err(error) => {
+                self.note("PRV-066", format!("{node} cannot be proved here: {error}"));
+                self.answer_later(Input::Prover(ProverEvent::Failed { task, why: "PRV-066" }));
+            }
+        }
+    }
+
+    fn order(
+        &self,
+        block: BlockId,
+        node: Node,
+        payee: Address,
+        children: &[BlobId],
+    ) -> anyhow::Result<Order> {
+        use anyhow::Context as _;
+        let plan = self.plans.get(&block).context("its block is not planned here")?;
+        let mut proofs = Vec::with_capacity(children.len());
+        for child in children {
+            let bytes = self.parts.store.blobs().get(*child)?.context("a child's blob is gone")?;
+            proofs.push(proof_of(&ProofBlob::decode(&bytes)?)?);
+        }
+        let work = work_for(plan, node, proofs, &self.parts.keys)?;
+        Ok(Order { kind: node.kind, payee, work: work.encode()? })
+    }
+
+    /// What a prover process said, as an input for the machine.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub(crate) fn pool_event(&mut self, event: pool::Event) -> anyhow::Result<Option<Input>> {
+        match event {
+            pool::Event::Step { task, step, since } => {
+                let started = self.look.step(task, step, since);
+                Ok(started.then_some(Input::Prover(ProverEvent::Started { task })))
+            }
+            pool::Event::Made { task, output, cpu_ms, peak_mb } => {
+                self.look.finished(task);
+                let Some(node) = self.proving.remove(&task) else { return Ok(None) };
+                self.look.proofs += 1;
+                match self.store_made(node, &output) {
+                    Ok((statement, blob, credit)) => {
+                        let made =
+                            ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb };
+                        Ok(Some(Input::Prover(made)))
+                    }
+                    Err(error) => {
+                        self.note(
+                            "PRV-074",
+                            format!("the proof of {node} cannot be kept: {error}"),
+                        );
+                        Ok(Some(Input::Prover(ProverEvent::Failed { task, why: "PRV-074" })))
+                    }
+                }
+            }
+            pool::Event::Failed { task, why } => {
+                self.look.finished(task);
+                self.look.failed += 1;
+                self.proving.remove(&task);
+                self.note(why.code(), why.to_string());
+                Ok(Some(Input::Prover(ProverEvent::Failed { task, why: why.code() })))
+            }
+            pool::Event::Cancelled { task } => {
+                self.look.finished(task);
+                self.proving.remove(&task);
+                Ok(None)
+            }
+        }
+    }
+
+    fn store_made(
+        &self,
+        node: Node,
+        output: &[u8],
+    ) -> anyhow::Result<(StatementId, BlobId, protocol::Credit)> {
+        use anyhow::Context as _;
+        let proof = circuits::setup::prove::Proof::decode(output)?;
+        let credit = proof.credit.context("a prover's proof has a credit record")?.credit();
+        let set = self.parts.keys.set_id();
+        let (instances, proof) = (proof.instances, proof.proof);
+        let bytes = ProofBlob { set, node, instances, proof, credit }.encode()?;
+        let checked = check(&self.parts.keys, &bytes)?;
+        let blob = self.parts.store.blobs().put(&bytes)?;
+        Ok((checked.statement, blob, credit))
+    }
+
+    /// Sends a root proof to L1, off the loop: the sender waits for its receipt.
+    fn submit(&mut self, slot: Slot, statement: StatementId, blob: BlobId) {
+        let root = match self.root_proof(blob) {
+            Ok(root) => root,
+            Err(error) => {
+                return self.note("SUB-001", format!("root of slot {slot} is unreadable: {error}"));
+            }
+        };
+        let call = self.parts.l1.contracts.settle(slot, &root);
+        let (sender, done) = (self.parts.sender.clone(), self.parts.done.clone());
+        self.note("SUB-000", format!("settling slot {slot} with statement {statement}"));
+        tokio::spawn(async move {
+            let note = match sender.send(call).await {
+                Ok(receipt) => ("SUB-000", format!("slot {slot}: {:?} on L1", receipt.outcome)),
+                Err(error) => ("SUB-002", format!("slot {slot} was not settled by us: {error}")),
+            };
+            let _ = done.send(Done::Note(note.0, note.1)).await;
+        });
+    }
+
+    fn root_proof(&self, blob: BlobId) -> anyhow::Result<RootProof> {
+        use anyhow::Context as _;
+        let bytes = self.parts.store.blobs().get(blob)?.context("its blob is gone")?;
+        let blob = ProofBlob::decode(&bytes)?;
+        let (accumulator, words) =
+            blob.instances.split_at_checked(ACCUMULATOR_WORDS).context("too few words")?;
+        let words = words.try_into().context("a root has nine words")?;
+        let mut proof: Vec<u8> = accumulator.concat();
+        proof.extend_from_slice(&blob.proof);
+        Ok(RootProof { words, proof })
+    }
+
+    /// Follows L1 beside the machine. Gives the blocks that nobody can work on.
+    pub(crate) fn followed(&mut self, event: &FollowEvent) -> Vec<BlockId> {
+        let changed = match &event.input {
+            Input::L1Block { number, hash, events, .. } => {
+                self.money.l1_block(*hash, events);
+                self.roster.l1_block(*number, *hash, events)
+            }
+            Input::L1Undo { hash } => {
+                self.money.l1_undo(*hash);
+                self.roster.l1_undo(*hash)
+            }
+            Input::Planned { .. }
+            | Input::Refused { .. }
+            | Input::Peer { .. }
+            | Input::Prover(_)
+            | Input::Accepted { .. }
+            | Input::FetchFailed { .. }
+            | Input::Tick => false,
+        };
+        if changed {
+            self.parts.members.send_replace(Arc::new(self.roster.members(0)));
+        }
+        self.look.l1_seen = now();
+        let refused = self.parts.blocks.follow(event);
+        for (block, why) in &refused {
+            self.note("BLK-001", format!("block {block} does not run: {why}"));
+        }
+        refused.into_iter().map(|(block, _)| block).collect()
+    }
+
+    /// Starts planning what the machine waits for, once L1 is caught up: while the past is read,
+    /// most blocks are settled already.
+    pub(crate) fn plan(&mut self, machine: &Coordinator) {
+        let view = machine.chain().head().map_or(0, |it| it.time_s);
+        let age_s = (now().0 / 1000).saturating_sub(view);
+        if age_s > CAUGHT_UP_BLOCKS * machine.params().l1_block_s {
+            return;
+        }
+        let slots = machine.unsettled_slots();
+        if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
+            self.parts.mesh.set_slots(*first..=Slot(last.0 + 2));
+        }
+        for block in machine.unplanned() {
+            if self.planning.contains(&block) {
+                continue;
+            }
+            let Some((reveal, start)) = self.parts.blocks.on_chain(block) else { continue };
+            let reveal = reveal.clone();
+            let derived = self.parts.blocks.witnesses(block).map(<[_]>::to_vec);
+            self.planning.insert(block);
+            let (planner, done) = (self.parts.planner.clone(), self.parts.done.clone());
+            tokio::spawn(async move {
+                let planned = planner.plan(reveal, start, derived).await;
+                let _ = done.send(Done::Plan(Box::new(planned))).await;
+            });
+        }
+    }
+
+    /// What planning came to, as an input for the machine.
+    pub(crate) fn planned(&mut self, planned: Planned) -> Option<Input> {
+        match planned {
+            Planned::Ready(plan, names) => {
+                let block = plan.block();
+                self.planning.remove(&block);
+                self.parts.serving.set(block, names);
+                self.parts.blocks.planned(block, plan.end());
+                self.keep_plan(Arc::clone(&plan));
+                Some(plan.planned())
+            }
+            Planned::Refused(block, why) => {
+                self.planning.remove(&block);
+                self.note("BLK-001", format!("block {block} is refused: {why}"));
+                Some(Input::Refused { block })
+            }
+            Planned::Later(block, why) => {
+                self.planning.remove(&block);
+                self.note("BLK-003", format!("block {block} waits for its witnesses: {why}"));
+                None
+            }
+        }
+    }
+
+    fn keep_plan(&mut self, plan: Arc<Plan>) {
+        let block = plan.block();
+        if self.plans.insert(block, plan).is_none() {
+            self.plan_order.push_back(block);
+        }
+        if self.plan_order.len() > PLANS_MAX
+            && let Some(oldest) = self.plan_order.pop_front()
+        {
+            self.plans.remove(&oldest);
+        }
+    }
+
+    /// Remembers what an input means for payouts.
+    pub(crate) fn remember(&mut self, input: &Input) {
+        if let Input::Accepted { credit, .. } = input {
+            self.money.records.insert(*credit);
+        }
+    }
+
+    fn answer_later(&self, input: Input) {
+        let done = self.parts.done.clone();
+        tokio::spawn(async move {
+            let _ = done.send(Done::Input(input)).await;
+        });
+    }
+
+    /// Tells the operator: log, journal of events, alerts.
+    pub(crate) fn note(&mut self, code: &'static str, text: String) {
+        self.journal.note(now(), code, text);
+    }
+
+    /// A peer came or went.
+    pub(crate) fn note_peer(&mut self, peer: PeerId, up: bool) {
+        let who = self.roster.members(0).role(peer);
+        let who = who.map_or_else(|| peer.to_string(), |role| role.to_string());
+        let what = if up { "connected" } else { "disconnected" };
+        self.journal.event(now(), "mesh", format!("{who} {what}"));
+    }
+
+    /// Ends in order: provers are stopped, peers told, the journal marked clean.
+    pub(crate) async fn stop(&mut self) {
+        for task in std::mem::take(&mut self.proving).into_keys() {
+            self.parts.pool.cancel(task);
+        }
+        self.parts.mesh.shutdown().await;
+        if let Err(error) = self.parts.store.close() {
+            tracing::error!(%error, "the journal was not closed in order; nothing is lost");
+        }
+    }
+}
+
+/// Money: settled slots, payouts, claims.
+impl Shell {
+    /// Reads from L1 what the screens show of bond and gas.
+    pub(crate) async fn read_money(&mut self) {
+        if let Ok((lane, _)) = self.parts.l1.bonds_asked().await {
+            self.look.bond_per_lane = lane;
+        }
+        if let Ok(wei) = self.parts.l1.wei(self.parts.sender.account()).await {
+            self.look.gas_wei = wei;
+        }
+    }
+
+    /// The payee of our own proofs.
+    pub(crate) fn payee(&self) -> Option<Address> {
+        self.parts.own.and_then(|own| self.roster.prover(own)).map(|it| it.payout)
+    }
+
+    /// Our registration.
+    pub(crate) fn registration(&self) -> Option<&roster::Registered> {
+        self.parts.own.and_then(|own| self.roster.prover(own))
+    }
+
+    /// Answers what comes through the control socket.
+    pub(crate) fn answer(
+        &mut self,
+        machine: &Coordinator,
+        request: Request,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let _ = machine;
+        match request {
+            Request::Claim { slot, payee } => self.claim(slot.map(Slot), payee, reply),
+            Request::SubmitTx { .. } => {
+                let text = "an agent has no mempool; send the tx to a sequencer's socket".into();
+                // A client that hung up needs no answer.
+                let _ = reply.send(Reply::Refused { code: "CTL-007".into(), text });
+            }
+            Request::Status | Request::Subscribe { .. } => {}
+        }
+    }
+
+    /// Claims every unpaid share of a payee; the reply comes when L1 has decided on all of them.
+    fn claim(&mut self, slot: Option<Slot>, payee: Option<String>, reply: oneshot::Sender<Reply>) {
+        let calls = match self.claim_calls(slot, payee) {
+            Ok(calls) => calls,
+            Err(error) => {
+                let _ = reply
+                    .send(Reply::Refused { code: error.code().into(), text: error.to_string() });
+                return;
+            }
+        };
+        let sender = self.parts.sender.clone();
+        tokio::spawn(async move {
+            // A client that hung up needs no answer; the claims are made all the same.
+            let _ = reply.send(send_claims(&sender, calls).await);
+        });
+    }
+
+    fn claim_calls(
+        &self,
+        slot: Option<Slot>,
+        payee: Option<String>,
+    ) -> Result<Vec<crate::l1::calls::Call>, Coded> {
+        let payee = match payee {
+            Some(text) => Some(parse_address(&text)?),
+            None => self.payee(),
+        };
+        let nobody = || Coded::new("PAY-003", "no payee: this agent is not registered; name one");
+        let payee = payee.ok_or_else(nobody)?;
+        let all = || self.money.settled().keys().copied().collect();
+        let slots = slot.map_or_else(all, |it| vec![it]);
+        let mut calls = Vec::new();
+        for slot in slots {
+            for share in self.money.unpaid(slot, payee)? {
+                let Share { position, steps, meta, payee, children, .. } = share;
+                let path = CreditPath { position, steps, meta, payee, children };
+                calls.push(self.parts.l1.contracts.claim(slot, &path));
+            }
+        }
+        Ok(calls)
+    }
+}
+
+async fn send_claims(sender: &send::Sender, calls: Vec<crate::l1::calls::Call>) -> Reply {
+    let mut claimed = 0;
+    for call in calls {
+        if let Err(error) = sender.send(call).await {
+            let text = format!("{claimed} claims were made, then: {error}");
+            return Reply::Refused { code: error.code().into(), text };
+        }
+        claimed += 1;
+    }
+    Reply::Accepted { text: format!("{claimed} claims were made") }
+}
+
+async fn accept_off_loop(
+    keys: Arc<VerifyingKeys>,
+    store: Store,
+    bytes: Vec<u8>,
+    task: TaskId,
+) -> Result<Input, Coded> {
+    let work = move || {
+        let checked = check(&keys, &bytes)?;
+        if checked.task != task {
+            let text = format!("it proves task {}, not {task}", checked.task);
+            return Err(Coded::new("PRF-005", text));
+        }
+        let stored = store.blobs().put(&bytes);
+        let blob = stored.map_err(|error| Coded::new("PRF-006", error.to_string()))?;
+        let (statement, credit) = (checked.statement, checked.blob.credit);
+        Ok(Input::Accepted { task, statement, blob, credit })
+    };
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.unwrap_or_else(|error| Err(Coded::new("PRF-007", error.to_string())))
+}
+
+fn store_failed(error: &crate::store::StoreError) -> anyhow::Error {
+    Coded::new(error.code(), error.to_string()).exit(Exit::Storage).into()
+}
+
+/// An address as people write it: 0x and 40 hex digits.
+pub(crate) fn parse_address(text: &str) -> Result<Address, Coded> {
+    let mut bytes = [0; 20];
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
+        Coded::new("CFG-004", format!("`{text}` is not an address of 40 hex digits"))
+    })?;
+    Ok(Address(bytes))
+}

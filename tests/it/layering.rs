@@ -85,7 +85,7 @@ fn every_outside_crate_has_one_home() {
     }
 }
 
-fn collect(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+pub(crate) fn collect(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

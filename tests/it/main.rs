@@ -1,4 +1,14 @@
 //! One integration binary: linking once keeps CI short.
 
+#[cfg(test)]
+mod contracts;
+#[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod parameters;
+#[cfg(test)]
 mod seeds;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod wire;

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::DecodeError;
+
 /// Version of this API; a reader shows a newer agent read-only.
 pub const SCHEMA: u32 = 1;
 /// Longest request, in bytes.
@@ -33,6 +35,9 @@ pub enum Request {
     Claim {
         /// The slot, or all settled slots if none.
         slot: Option<u64>,
+        /// Whom to pay, 0x-hex; the agent's own payee if none.
+        #[serde(default)]
+        payee: Option<String>,
     },
 }
 
@@ -136,6 +141,20 @@ pub struct SlotView {
     pub subtrees: Vec<SubtreeView>,
     /// Pool of the settled slot in base units.
     pub pool: Option<String>,
+    /// Who is paid for the settled slot, as far as the credit records are held here.
+    pub payees: Vec<PayeeView>,
+}
+
+/// One payee of a settled slot.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PayeeView {
+    /// 0x-hex.
+    pub address: String,
+    /// Units credited.
+    pub units: u64,
+    /// Base units of the token, over all its records.
+    pub amount: String,
 }
 
 /// One phase of a slot.
@@ -390,4 +409,65 @@ pub struct Event {
     pub source: String,
     /// One sentence.
     pub text: String,
+}
+
+/// The bytes of a frame: u32 big-endian length and JSON. `max` is [`TO_AGENT_MAX`] or
+/// [`FROM_AGENT_MAX`].
+///
+/// # Errors
+/// [`DecodeError::TooLong`] above `max`.
+pub fn to_frame<T: Serialize>(value: &T, max: u32) -> Result<Vec<u8>, DecodeError> {
+    let json = serde_json::to_vec(value)
+        .map_err(|_| DecodeError::Malformed { what: FRAME, why: "it cannot be encoded" })?;
+    let len = u32::try_from(json.len()).unwrap_or(u32::MAX);
+    body_len(len.to_be_bytes(), max)?;
+    Ok([&len.to_be_bytes(), json.as_slice()].concat())
+}
+
+/// The length of the JSON that follows a frame's first four bytes.
+///
+/// # Errors
+/// [`DecodeError::TooLong`] above `max`: the reader closes the connection.
+pub const fn body_len(header: [u8; 4], max: u32) -> Result<usize, DecodeError> {
+    let len = u32::from_be_bytes(header);
+    if len > max {
+        return Err(DecodeError::TooLong { what: FRAME, len: len as usize, max: max as usize });
+    }
+    Ok(len as usize)
+}
+
+/// Reads the JSON of a frame.
+///
+/// # Errors
+/// [`DecodeError::Malformed`] if it is not a `T`.
+pub fn from_body<T: for<'a> Deserialize<'a>>(json: &[u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(json)
+        .map_err(|_| DecodeError::Malformed { what: FRAME, why: "not the JSON of this API" })
+}
+
+const FRAME: &str = "control frame of the socket";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_replies_round_trip_and_unknown_fields_are_ignored() {
+        let frame = to_frame(&Request::Subscribe { max_hz: 4 }, TO_AGENT_MAX).unwrap();
+        let (header, json) = frame.split_at(4);
+        assert_eq!(body_len(header.try_into().unwrap(), TO_AGENT_MAX), Ok(json.len()));
+        assert_eq!(from_body(json), Ok(Request::Subscribe { max_hz: 4 }));
+
+        let newer = br#"{"reply":"snapshot","seq":7,"colour":"blue"}"#;
+        let snapshot = Snapshot { seq: 7, ..Snapshot::default() };
+        assert_eq!(from_body(newer), Ok(Reply::Snapshot(Box::new(snapshot))));
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_by_both_ends() {
+        let long = Request::SubmitTx { tx: "0".repeat(TO_AGENT_MAX as usize) };
+        assert_eq!(to_frame(&long, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
+        let header = (TO_AGENT_MAX + 1).to_be_bytes();
+        assert_eq!(body_len(header, TO_AGENT_MAX).unwrap_err().code(), "WIR-001");
+    }
 }

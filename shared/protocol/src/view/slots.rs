@@ -1,6 +1,6 @@
 //! Slots, their phases, nodes and subtrees as the screens show them.
 
-use super::{NodeView, PhaseView, SLOTS_SHOWN_MAX, SlotView, SubtreeView, View};
+use super::{EMPTY_SHOWN_MAX, NodeView, PhaseView, SLOTS_SHOWN_MAX, SlotView, SubtreeView, View};
 use crate::{
     Coordinator,
     chain::SlotFacts,
@@ -13,8 +13,11 @@ impl Coordinator {
     /// Everything there is to see, as of the last step.
     #[must_use]
     pub fn view(&self) -> View {
+        let newest = self.chain().slots().rev().enumerate();
+        // Empty slots must not push the one that is being proved off the list.
+        let shown = newest.filter(|(age, (_, it))| *age < EMPTY_SHOWN_MAX || it.reveal.is_some());
         let mut slots: Vec<SlotView> =
-            self.chain().slots().rev().take(SLOTS_SHOWN_MAX).map(|it| self.slot_view(it)).collect();
+            shown.take(SLOTS_SHOWN_MAX).map(|(_, it)| self.slot_view(it)).collect();
         slots.reverse();
         let head = self.chain().head();
         View {

@@ -1,0 +1,212 @@
+//! The devnet's clients: they make real txs, prove them in child processes, send them to the
+//! sequencer, and follow L1 to see them revealed.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use circuits::{
+    setup::{
+        keys::VerifyingKeys,
+        leaf::proof_bytes,
+        prove::{Proof, Work},
+    },
+    tx::TxInput,
+};
+use protocol::{Address, Input, Kind, Params, Slot, TaskId};
+use tokio::{sync::mpsc, task::JoinHandle};
+use wire::control::{Reply, Request};
+
+use super::chain::Chain;
+use crate::{
+    config::Preset,
+    l1::{
+        L1,
+        follow::{Cursor, FollowEvent, follow},
+    },
+    prover::pool::{self, Order, Pool},
+    rollup::{
+        data::BlockData,
+        execute::Programs,
+        genesis::domain,
+        traffic::{Traffic, to_hex, with_proof},
+    },
+    shell::{control::Client, start::coded},
+};
+
+/// Pause after the sequencer did not take a tx.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The clients' task.
+pub(crate) struct Clients {
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Clients {
+    /// Starts them; `socket` is the sequencer's.
+    pub(crate) fn start(
+        preset: &Preset,
+        chain: &Chain,
+        cache: &Path,
+        socket: &Path,
+    ) -> anyhow::Result<Self> {
+        let programs = Programs::release()?;
+        let domain = domain(chain.contracts().chain_id, chain.contracts().slots);
+        let traffic = Traffic::new(&preset.genesis, domain, &programs)?;
+        let devnet = &preset.devnet;
+        let (threads, at_once) = (devnet.threads, devnet.proofs_at_once);
+        let config = pool::Config::own_binary(
+            cache.to_owned(),
+            chain.contracts().chain_id,
+            threads,
+            at_once,
+        )?;
+        let (pool, proofs) = Pool::new(config)?;
+        let work = Working {
+            traffic,
+            params: preset.params.params(devnet.lead_blocks),
+            keys: Arc::clone(chain.keys()),
+            pool,
+            proofs,
+            socket: socket.to_owned(),
+            head: 0,
+            busy: false,
+        };
+        Ok(Self { task: tokio::spawn(work.run(chain.l1().clone())) })
+    }
+
+    /// The reason why they stopped, if they did.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        if !self.task.is_finished() {
+            return Ok(());
+        }
+        let ended = futures::FutureExt::now_or_never(&mut self.task).context("clients stopped")?;
+        ended?.context("the clients stopped")
+    }
+
+    /// Stops them.
+    pub(crate) fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+struct Working {
+    traffic: Traffic,
+    params: Params,
+    keys: Arc<VerifyingKeys>,
+    pool: Pool,
+    proofs: mpsc::Receiver<pool::Event>,
+    socket: PathBuf,
+    head: u64,
+    busy: bool,
+}
+
+impl Working {
+    async fn run(mut self, l1: L1) -> anyhow::Result<()> {
+        let cursor = Cursor { from: l1.contracts.from_block, delivered: Vec::new() };
+        let poll = Duration::from_millis(self.params.l1_block_s * 500);
+        let mut follower = follow(l1, cursor, poll);
+        while let Some(event) = follower.events.recv().await {
+            self.on_l1(&event);
+            // One event later the next tx may be due; proofs are made between two of them.
+            if !self.busy && event.reveals.is_empty() {
+                self.send_due().await?;
+            }
+        }
+        follower.task.await?.map_err(coded)?;
+        Ok(())
+    }
+
+    fn on_l1(&mut self, event: &FollowEvent) {
+        if let Input::L1Block { number, .. } = event.input {
+            self.head = number;
+        }
+        for reveal in &event.reveals {
+            match BlockData::decode(&reveal.data, proof_bytes(&self.keys, Kind::Tx)) {
+                Ok(data) => self.traffic.revealed(&data),
+                Err(error) => tracing::warn!(%error, "a revealed block is unreadable"),
+            }
+        }
+    }
+
+    fn slot(&self) -> Slot {
+        let past = self.head.saturating_sub(self.params.genesis_block);
+        Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
+    }
+
+    /// Proves every tx that is due, one after the other, then sends them together: a sequencer
+    /// proposes as soon as there is something to propose.
+    async fn send_due(&mut self) -> anyhow::Result<()> {
+        if self.head + 1 < self.params.genesis_block {
+            return Ok(());
+        }
+        self.busy = true;
+        let mut proved = Vec::new();
+        for input in self.traffic.due(self.slot()) {
+            let proof = self.prove(&input).await?;
+            proved.push(with_proof(&input, proof));
+        }
+        for tx in proved {
+            self.submit(to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?).await;
+            self.traffic.accepted(&tx);
+        }
+        self.busy = false;
+        Ok(())
+    }
+
+    async fn prove(&mut self, input: &TxInput) -> anyhow::Result<Vec<u8>> {
+        let work = Work::Tx(input.clone()).encode()?;
+        let task = TaskId(*blake3::hash(&work).as_bytes());
+        self.pool.start(task, Order { kind: Kind::Tx, payee: Address::default(), work });
+        while let Some(event) = self.proofs.recv().await {
+            match event {
+                pool::Event::Made { task: made, output, .. } if made == task => {
+                    return Ok(Proof::decode(&output)?.proof);
+                }
+                pool::Event::Failed { task: failed, why } if failed == task => {
+                    anyhow::bail!("{}: a client's tx: {why}", why.code());
+                }
+                pool::Event::Made { .. }
+                | pool::Event::Failed { .. }
+                | pool::Event::Step { .. }
+                | pool::Event::Cancelled { .. } => {}
+            }
+        }
+        anyhow::bail!("the prover pool stopped")
+    }
+
+    /// Sends the tx until the sequencer takes it or says that it has it.
+    async fn submit(&self, tx: String) {
+        let request = Request::SubmitTx { tx };
+        while !self.is_taken(&request).await {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Whether the sequencer has the tx now, or L1 will tell.
+    async fn is_taken(&self, request: &Request) -> bool {
+        let answer = match Client::connect(&self.socket).await {
+            Ok(mut client) => client.ask(request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(Reply::Accepted { text }) => {
+                tracing::info!("a client's tx is taken: {text}");
+                true
+            }
+            Ok(Reply::Refused { code, text }) => {
+                tracing::info!(code, "a client's tx is not taken: {text}");
+                // Its nonce was used, or it waits already.
+                matches!(code.as_str(), "MEM-003" | "MEM-006")
+            }
+            Ok(Reply::Snapshot(_)) => false,
+            Err(error) => {
+                tracing::debug!(%error, "the sequencer does not answer yet");
+                false
+            }
+        }
+    }
+}

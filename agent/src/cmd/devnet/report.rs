@@ -1,0 +1,174 @@
+//! What the devnet reports: progress, and one line per settled slot, from an agent's snapshots and
+//! L1's receipts.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use protocol::Slot;
+use serde_json::{Value, json};
+use wire::control::{NodeView, Reply, Request, SlotView, Snapshot};
+
+use crate::{
+    l1::L1,
+    run::now,
+    shell::{control::Client, start::coded},
+};
+
+/// Pause between two looks at the agent.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a look at the agent showed.
+pub(crate) enum Watched {
+    /// Nothing new.
+    Nothing,
+    /// A line of progress.
+    Progress(String),
+    /// A slot settled.
+    Settled(Box<Report>),
+    /// A slot's proving window has passed.
+    Missed(u64),
+}
+
+/// One settled slot.
+pub(crate) struct Report {
+    slot: SlotView,
+    gas: u64,
+    settle_s: u64,
+}
+
+/// Looks at one agent until slots settle.
+pub(crate) struct Watcher {
+    socket: PathBuf,
+    l1: L1,
+    reported: BTreeSet<u64>,
+    last: String,
+}
+
+impl Watcher {
+    /// Watches the agent at `socket`.
+    pub(crate) const fn new(socket: PathBuf, l1: L1) -> Self {
+        Self { socket, l1, reported: BTreeSet::new(), last: String::new() }
+    }
+
+    /// The next news; a second later if there is none.
+    pub(crate) async fn next(&mut self, window_s: u64) -> anyhow::Result<Watched> {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(snapshot) = self.look().await else { return Ok(Watched::Nothing) };
+        let missed = |slot: &&SlotView| {
+            let end = slot.revealed_ms.map(|revealed| revealed + window_s * 1000);
+            slot.settled_ms.is_none() && end.is_some_and(|end| now().0 > end)
+        };
+        if let Some(slot) = snapshot.slots.iter().find(missed) {
+            return Ok(Watched::Missed(slot.slot));
+        }
+        // The credit records of the last proofs may still be on their way.
+        let fresh = |slot: &&SlotView| {
+            let told = self.reported.contains(&slot.slot);
+            slot.phase == "settled" && !told && !slot.payees.is_empty()
+        };
+        if let Some(slot) = snapshot.slots.iter().find(fresh) {
+            let report = self.report(slot).await?;
+            self.reported.insert(slot.slot);
+            return Ok(Watched::Settled(Box::new(report)));
+        }
+        let text = progress(&snapshot);
+        if text == self.last {
+            return Ok(Watched::Nothing);
+        }
+        self.last.clone_from(&text);
+        Ok(Watched::Progress(text))
+    }
+
+    /// An agent that does not answer is only late, or killed; L1 is asked when it is back.
+    async fn look(&self) -> Option<Snapshot> {
+        let mut client = Client::connect(&self.socket).await.ok()?;
+        match client.ask(&Request::Status).await.ok()? {
+            Reply::Snapshot(snapshot) => Some(*snapshot),
+            Reply::Accepted { .. } | Reply::Refused { .. } => None,
+        }
+    }
+
+    async fn report(&self, slot: &SlotView) -> anyhow::Result<Report> {
+        let settlement = self.l1.settlement(Slot(slot.slot)).await.map_err(coded)?;
+        let revealed_s = slot.revealed_ms.unwrap_or_default() / 1000;
+        let settle_s = settlement.time_s.saturating_sub(revealed_s);
+        Ok(Report { slot: slot.clone(), gas: settlement.gas, settle_s })
+    }
+}
+
+/// One line: what the current slot has come to.
+fn progress(snapshot: &Snapshot) -> String {
+    let Some(slot) = snapshot.slots.iter().rev().find(|it| !it.nodes.is_empty()) else {
+        return "waiting for a block".into();
+    };
+    let state = |node: &NodeView| {
+        let by = node.prover.map(|it| format!(" by {it}")).unwrap_or_default();
+        format!("{} {}{by}", name(node), node.state)
+    };
+    let nodes: Vec<String> = slot.nodes.iter().map(state).collect();
+    format!("slot {} {}: {}", slot.slot, slot.phase, nodes.join(", "))
+}
+
+fn name(node: &NodeView) -> String {
+    match node.kind.as_str() {
+        "vm" | "kernel" => format!("{}/{}.{}", node.kind, node.index, node.call),
+        "merge" => format!("merge/{}.{}", node.level, node.index),
+        "root" => "root".into(),
+        kind => format!("{kind}/{}", node.index),
+    }
+}
+
+impl Report {
+    /// One line, for tools or for people.
+    pub(crate) fn line(&self, as_json: bool) -> String {
+        if as_json { self.to_json() } else { self.to_text() }
+    }
+
+    /// The line other tools read; its keys do not change.
+    fn to_json(&self) -> String {
+        let tasks: Vec<Value> = self.slot.nodes.iter().map(task_json).collect();
+        let payees: Vec<Value> = self
+            .slot
+            .payees
+            .iter()
+            .map(|it| json!({"address": it.address, "units": it.units, "amount": it.amount}))
+            .collect();
+        let line = json!({
+            "event": "slot_settled",
+            "slot": self.slot.slot,
+            "txs": self.slot.txs,
+            "root_gas": self.gas,
+            "settle_s": self.settle_s,
+            "tasks": tasks,
+            "payees": payees,
+        });
+        line.to_string()
+    }
+
+    /// The same for people.
+    fn to_text(&self) -> String {
+        let payees: Vec<String> = self
+            .slot
+            .payees
+            .iter()
+            .map(|it| format!("{} {} units", it.address, it.units))
+            .collect();
+        let Self { slot, gas, settle_s } = self;
+        format!(
+            "slot {} settled: {} txs, {} proofs, {settle_s} s after the reveal, {gas} gas; {}",
+            slot.slot,
+            slot.txs,
+            slot.nodes.len(),
+            payees.join(", ")
+        )
+    }
+}
+
+fn task_json(node: &NodeView) -> Value {
+    json!({
+        "kind": node.kind,
+        "node": name(node),
+        "prover": node.prover,
+        "cpu_s": node.cpu_ms.map(|ms| f64::from(ms) / 1000.0),
+        "peak_mb": node.peak_mb,
+    })
+}

@@ -1,0 +1,101 @@
+//! From the bytes of a proof blob to something the machine may count on.
+//!
+//! A blob is only bytes until every acceptance rule passed. What the machine is told (task,
+//! statement, credit) is computed from the accepted public words, never taken from the sender.
+
+use circuits::{
+    credit::Record,
+    setup::{keys::VerifyingKeys, prove::Proof},
+};
+use protocol::{
+    Kind, StatementId, TaskId, Word,
+    assign::{TaskWords, statement_id, task_id},
+};
+use wire::ProofBlob;
+
+use crate::error::Coded;
+
+/// A proof blob that passed every rule, and what its words say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Checked {
+    /// The blob.
+    pub(crate) blob: ProofBlob,
+    /// What it is a proof of.
+    pub(crate) task: TaskId,
+    /// What it says.
+    pub(crate) statement: StatementId,
+}
+
+/// Decodes a blob and accepts its proof.
+///
+/// # Errors
+/// `PRF-001` if the bytes are no proof blob, `PRF-002` if it is of another circuit set, `PRF-003`
+/// if an acceptance rule refuses it.
+pub(crate) fn check(keys: &VerifyingKeys, bytes: &[u8]) -> Result<Checked, Coded> {
+    let blob =
+        ProofBlob::decode(bytes).map_err(|error| Coded::new("PRF-001", error.to_string()))?;
+    if blob.set != keys.set_id() {
+        let text = format!("the proof is of circuit set {}", hex::encode(blob.set));
+        return Err(Coded::new("PRF-002", text));
+    }
+    let refused = |why: String| Coded::new("PRF-003", format!("{} is refused: {why}", blob.node));
+    let proof = proof_of(&blob).map_err(|error| refused(error.to_string()))?;
+    let accepted = proof.accept(keys).map_err(|refusal| refused(refusal.to_string()))?;
+    let task = task_of(blob.node.kind, accepted.words(), keys.set_id());
+    let task = task.ok_or_else(|| refused("its words are too few".into()))?;
+    let credit = accepted.words().get(4).copied().unwrap_or_default();
+    let statement = statement_id(task, blob.credit.payee, &credit);
+    Ok(Checked { blob, task, statement })
+}
+
+/// The proof in a blob, as the circuits take it; not accepted yet.
+pub(crate) fn proof_of(blob: &ProofBlob) -> Result<Proof, circuits::tx::WitnessError> {
+    Ok(Proof {
+        kind: blob.node.kind,
+        instances: blob.instances.clone(),
+        proof: blob.proof.clone(),
+        credit: Some(Record::from_credit(&blob.credit)?),
+    })
+}
+
+/// Names the task that these words (start, end, txs, count, credit, payee, aux; or `root`'s nine)
+/// are of.
+fn task_of(kind: Kind, words: &[Word], set: Word) -> Option<TaskId> {
+    // `root` shows units before the fees, which are its aux.
+    let aux = if kind == Kind::Root { 7 } else { 6 };
+    let word = |index: usize| words.get(index).copied();
+    let words = TaskWords {
+        set,
+        start: word(0)?,
+        end: word(1)?,
+        txs: word(2)?,
+        count: word(3)?,
+        aux: word(aux)?,
+    };
+    Some(task_id(kind, &words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_and_its_child_name_different_tasks_with_the_same_words() {
+        let word = |byte| [byte; 32];
+        let child: Vec<Word> = (1..=7).map(word).collect();
+        // start, end, txs, count, credit, payee, units, fees, set
+        let root: Vec<Word> = [1, 2, 3, 4, 5, 6, 40, 7, 50].into_iter().map(word).collect();
+        let set = word(9);
+        let words = TaskWords {
+            set,
+            start: word(1),
+            end: word(2),
+            txs: word(3),
+            count: word(4),
+            aux: word(7),
+        };
+        assert_eq!(task_of(Kind::Merge, &child, set), Some(task_id(Kind::Merge, &words)));
+        assert_eq!(task_of(Kind::Root, &root, set), Some(task_id(Kind::Root, &words)));
+        assert_eq!(task_of(Kind::Merge, &child[..6], set), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! A simulated world in place of an agent: `--demo` shows the console without any network.
+//!
+//! The states are views of the simulator's first agent, of the product's own machine. What that
+//! machine does not know (money, peers, the computer) stays unknown here too; every screen says
+//! SIMULATED.
+
+use std::{thread, time::Duration};
+
+use console_core::LinkMsg;
+use protocol::{Class, view};
+use sim::feed::Feed;
+use tokio::sync::mpsc;
+use wire::control::{
+    Event, L1View, LaneView, NodeView, PhaseView, SCHEMA, SlotView, Snapshot, Stake, SubtreeView,
+    TaskView,
+};
+
+/// Pretended seconds in one of ours: a proof of half a minute takes four seconds.
+const SPEED: u32 = 8;
+/// States a second: four, as from an agent.
+const STATES_HZ: u32 = 4;
+/// The world that is shown; any other would do.
+const SEED: u64 = 1;
+/// Events kept.
+const EVENTS_MAX: usize = 64;
+
+/// Sends states until nobody takes them any more.
+pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>) {
+    let mut events = Vec::new();
+    let mut seq = 0;
+    for (step, view) in (0_u32..).zip(Feed::new(SEED)) {
+        if step % (SPEED / STATES_HZ) != 0 {
+            continue;
+        }
+        seq += 1;
+        let mut snapshot = snapshot(&view, seq);
+        note(&snapshot, &mut events);
+        snapshot.events.clone_from(&events);
+        if sender.blocking_send(LinkMsg::Snapshot(Box::new(snapshot))).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_secs(1) / STATES_HZ);
+    }
+}
+
+/// Phases of slots as events, when they are new.
+fn note(snapshot: &Snapshot, events: &mut Vec<Event>) {
+    for slot in &snapshot.slots {
+        let text = format!("slot {} {}", slot.slot, slot.phase);
+        if events.iter().all(|event| event.text != text) {
+            events.insert(0, Event { at_ms: snapshot.at_ms, source: "chain".into(), text });
+        }
+    }
+    events.truncate(EVENTS_MAX);
+}
+
+fn snapshot(view: &view::View, seq: u64) -> Snapshot {
+    let lanes = |class| view.lanes.iter().filter(|lane| lane.class == class).count();
+    let count = |class| u16::try_from(lanes(class)).unwrap_or(u16::MAX);
+    Snapshot {
+        schema: SCHEMA,
+        seq,
+        at_ms: view.now.0,
+        version: env!("CARGO_PKG_VERSION").into(),
+        name: "demo".into(),
+        network: "simulated world".into(),
+        simulated: true,
+        phase: if view.idle.is_some() { "idle".into() } else { "proving".into() },
+        idle_code: view.idle.map(str::to_owned),
+        idle_text: view.idle.map(|_| "see assets/docs/operating.md".to_owned()),
+        health: "ok".into(),
+        slots: view.slots.iter().map(slot).collect(),
+        lanes: view.lanes.iter().map(lane).collect(),
+        tasks: view.tasks.iter().map(task).collect(),
+        stake: Stake {
+            state: "active".into(),
+            prover: view.lanes.first().map(|lane| lane.lane.prover().0),
+            rollup_lanes: count(Class::Rollup),
+            vm_lanes: count(Class::Vm),
+            ..Stake::default()
+        },
+        l1: L1View {
+            number: view.l1_number,
+            time_s: view.l1_time_s,
+            seen_ms: view.l1_time_s.saturating_mul(1000),
+            endpoint: "simulated".into(),
+            reorged: view.l1_undone,
+        },
+        ..Snapshot::default()
+    }
+}
+
+fn slot(slot: &view::SlotView) -> SlotView {
+    SlotView {
+        slot: slot.slot.0,
+        phase: slot.phase.into(),
+        phases: slot.phases.iter().map(phase).collect(),
+        sequencer: slot.sequencer.map(|sequencer| sequencer.0),
+        block: slot.block.map(|block| block.to_string()),
+        txs: slot.txs,
+        revealed_ms: slot.revealed.map(|at| at.0),
+        deadline_ms: slot.deadline.map(|at| at.0),
+        eta_ms: slot.eta.map(|at| at.0),
+        settled_ms: slot.settled.map(|at| at.0),
+        nodes: slot.nodes.iter().map(node).collect(),
+        subtrees: slot.subtrees.iter().map(subtree).collect(),
+        ..SlotView::default()
+    }
+}
+
+fn phase(phase: &view::PhaseView) -> PhaseView {
+    PhaseView {
+        name: phase.name.into(),
+        start_ms: phase.start.0,
+        end_ms: phase.end.0,
+        state: phase.state.into(),
+    }
+}
+
+fn node(it: &view::NodeView) -> NodeView {
+    NodeView {
+        kind: it.node.kind.name().into(),
+        level: it.node.level,
+        index: it.node.index,
+        call: it.node.call,
+        state: it.state.into(),
+        prover: it.lane.map(|lane| lane.prover().0),
+        mine: it.mine,
+        since_ms: it.since.0,
+        cpu_ms: it.cpu_ms,
+        peak_mb: it.peak_mb,
+    }
+}
+
+fn subtree(it: &view::SubtreeView) -> SubtreeView {
+    SubtreeView {
+        index: it.index,
+        first_tx: it.first_tx,
+        last_tx: it.last_tx,
+        lane: it.lane.map(|lane| lane.to_string()).unwrap_or_default(),
+        mine: it.mine,
+        made: it.made,
+        tasks: it.tasks,
+        slack_ms: it.slack_ms,
+    }
+}
+
+fn lane(it: &view::LaneView) -> LaneView {
+    LaneView {
+        lane: it.lane.to_string(),
+        class: match it.class {
+            Class::Rollup => "rollup".into(),
+            Class::Vm => "vm".into(),
+        },
+        state: it.state.into(),
+        node: it.node.map(|node| node.to_string()),
+        step: None,
+        since_ms: it.since.0,
+        usual_ms: it.usual_ms,
+    }
+}
+
+fn task(it: &view::TaskView) -> TaskView {
+    TaskView {
+        slot: it.slot.0,
+        node: it.node.map(|node| node.to_string()).unwrap_or_default(),
+        task: it.task.to_string(),
+        seq: it.seq,
+        state: it.state.into(),
+        since_ms: it.since.0,
+        cpu_ms: it.cpu_ms,
+        peak_mb: it.peak_mb,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use console_core::{Access, Model, Msg, frame, update};
+
+    use super::*;
+
+    #[test]
+    fn the_world_shows_a_tree_within_ten_pretended_minutes_and_says_simulated() {
+        let view = Feed::new(SEED).take(600).find(|view| {
+            let proving =
+                |slot: &view::SlotView| slot.nodes.iter().any(|node| node.state == "proving");
+            view.slots.iter().any(proving)
+        });
+        let snapshot = snapshot(&view.unwrap(), 1);
+        let mut model = Model::new(snapshot.at_ms, "a simulated world", Access::ReadOnly);
+        model.screen = console_core::Screen::Tree;
+        update(&mut model, Msg::Link(LinkMsg::Snapshot(Box::new(snapshot))));
+        let shown = frame(&model, console_core::Look::default());
+        assert!(shown.contains("SIMULATED") && shown.contains("▒ proving"), "{shown}");
+    }
+
+    #[test]
+    fn a_phase_is_an_event_once() {
+        let slot = SlotView { slot: 3, phase: "proving".into(), ..SlotView::default() };
+        let mut state = Snapshot { at_ms: 1, slots: vec![slot], ..Snapshot::default() };
+        let mut events = Vec::new();
+        note(&state, &mut events);
+        state.at_ms = 2;
+        note(&state, &mut events);
+        state.slots[0].phase = "settled".into();
+        note(&state, &mut events);
+        let shown: Vec<(u64, &str)> =
+            events.iter().map(|event| (event.at_ms, event.text.as_str())).collect();
+        assert_eq!(shown, [(2, "slot 3 settled"), (1, "slot 3 proving")]);
+    }
+}
