@@ -56,8 +56,8 @@ pub struct Round {
     pub suspended: bool,
     /// L1 block at which the root could first be submitted.
     pub root_since: Option<u64>,
-    /// Whether we submitted the root.
-    pub submitted: bool,
+    /// L1 block at which we last submitted the root.
+    pub submitted: Option<u64>,
 }
 
 /// A slot's reveal with its deal seed and its tasks.
@@ -104,7 +104,7 @@ impl Round {
             last_beat: None,
             suspended: false,
             root_since: None,
-            submitted: false,
+            submitted: None,
         };
         round.lanes = round.deal.lanes().keys().map(|&it| (it, Standing::new(now))).collect();
         round.give_ranks();
@@ -114,7 +114,7 @@ impl Round {
     /// Goes on after its reveal came back: nobody could be heard meanwhile.
     pub fn resume(&mut self, now: Millis) {
         self.suspended = false;
-        self.submitted = false;
+        self.submitted = None;
         self.root_since = None;
         self.listen_anew(now);
     }

@@ -275,7 +275,8 @@ fn the_root_is_submitted_by_its_maker_and_by_the_next_after_the_priority_blocks(
     };
     let next = [0, 2].map(|own| (0..12).find(|&blocks| submitted(own, blocks) == 1));
     assert_eq!(next.iter().flatten().sum::<usize>(), 5 + 10, "{next:?}");
-    assert_eq!(submitted(0, 30), 1, "sent once");
+    assert_eq!(submitted(0, 39), 1, "sent once");
+    assert_eq!(submitted(0, 55), 2, "and again when everybody else had eight turns");
 }
 
 #[test]

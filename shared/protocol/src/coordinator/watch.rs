@@ -10,9 +10,10 @@ use crate::{
     round::Round,
 };
 
-/// An agent that did not step for this many beats was stopped itself, and judges nobody's
-/// silence by the time it slept: it steps at every beat of its own.
-const SLEPT_BEATS: u64 = 2;
+/// An agent that did not step for this many half beats was stopped itself, and judges nobody's
+/// silence by the time it slept: it steps at every beat of its own. One beat that it missed before
+/// and one and a half asleep stay below the three beats that make a loss.
+const SLEPT_HALF_BEATS: u64 = 3;
 
 /// Neighbours in the registry beat this far apart: a prime, so that phases spread over any interval.
 const BEAT_STEP_MS: u64 = 617;
@@ -23,7 +24,7 @@ impl Coordinator {
         if self.fresh {
             self.fresh = false;
             self.claims.wake(now, longest_cap(&self.params));
-        } else if SLEPT_BEATS * self.params.beat_ms < now.since(self.now) {
+        } else if SLEPT_HALF_BEATS * self.params.beat_ms < 2 * now.since(self.now) {
             self.rounds.values_mut().for_each(|round| round.listen_anew(now));
         }
     }

@@ -12,6 +12,8 @@ use crate::{
     round::{Fetching, Hold, Round},
 };
 
+/// Turns of others after which a root that we sent, and that nobody settled, is sent again.
+const AGAIN_TURNS: u64 = 8;
 /// Peers that one fetch names: more than a proof's first holders are not worth trying at once.
 const FETCH_FROM_MAX: usize = 8;
 
@@ -171,7 +173,8 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let root = round.tasks[round.root()].id;
         let Some(&Proof { statement, blob, .. }) = self.ledger.best(root) else { return };
-        if round.submitted || round.suspended {
+        let again = AGAIN_TURNS * self.params.submit_priority_blocks;
+        if round.suspended || round.submitted.is_some_and(|it| number < it + again) {
             return;
         }
         let since = *round.root_since.get_or_insert(number);
@@ -179,7 +182,7 @@ impl Coordinator {
         let Some(turn) = self.own.and_then(|own| turn(round, &makers, own)) else { return };
         assert!(round.tasks[round.root()].accepted, "only an accepted root is submitted");
         if since + turn as u64 * self.params.submit_priority_blocks <= number {
-            round.submitted = true;
+            round.submitted = Some(number);
             actions.push(Action::SubmitRoot { slot, statement, blob });
         }
     }
