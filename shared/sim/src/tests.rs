@@ -49,6 +49,24 @@ fn agents_that_are_cut_off_for_a_while_settle_too() {
     check_all(3_000..3_020, &options);
 }
 
+/// The devnet's size: one lane each, and down to one agent that is left.
+#[test]
+fn networks_of_one_to_four_agents_settle() {
+    for (agents, stopped) in [(1, 0), (2, 500), (3, 340), (3, 670), (4, 340)] {
+        let options = WorldOptions {
+            agents: [agents; 2],
+            lanes: [1, 1],
+            txs: [1, 3],
+            calls: [0, 1],
+            stopped,
+            crash_every: 400,
+            liar: 0,
+            ..WorldOptions::default()
+        };
+        check_all(0..20, &options);
+    }
+}
+
 #[test]
 fn four_of_five_provers_may_stop() {
     let options = WorldOptions { stopped: 800, agents: [10, 10], ..WorldOptions::default() };
