@@ -92,11 +92,9 @@ impl Children {
         let mut clock = Instant::now();
         loop {
             match self.news.blocking_recv().context("the prover pool ended")? {
-                Event::Step { step, .. } => {
-                    tracing::info!(%kind, step = step.name());
-                    // What came before was waiting for another proof.
-                    clock = if step == Step::Witness { Instant::now() } else { clock };
-                }
+                // What came before was waiting for another proof.
+                Event::Step { step: Step::Witness, .. } => clock = Instant::now(),
+                Event::Step { step, .. } => tracing::info!(%kind, step = step.name()),
                 Event::Made { output, cpu_ms, peak_mb, .. } => {
                     let proof = Proof::decode(&output)?;
                     let wall_ms = millis(clock);

@@ -74,7 +74,7 @@ pub(crate) fn contracts(config: &Config) -> Result<Contracts, Coded> {
 /// The folder of keys for this chain's setup. Only a devnet has an insecure one.
 ///
 /// # Errors
-/// `SRS-001` on any other chain: import a setup with `coppice-agent setup import` first.
+/// `SRS-001` on any other chain: this version has no setup for it.
 pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded> {
     let setup = SetupConstants::insecure(chain_id);
     let setup = setup.map_err(|error| Coded::new(error.code(), error.to_string()))?;

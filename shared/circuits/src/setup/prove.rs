@@ -5,6 +5,9 @@
 //! before anybody hears of it. Meant to run in a process of its own: the prover library aborts when
 //! memory ends, and nothing here can be cancelled but by ending the process.
 
+pub mod codec;
+pub mod leaf;
+
 use super::{
     accept::{Accepted, Refusal, accept},
     check::{Unsatisfied, satisfied},
