@@ -84,7 +84,6 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 }
 
 /// Writes one line to stdout; a closed pipe ends the process quietly, as scripts expect.
-
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
@@ -104,9 +103,7 @@ impl SocketArgument {
         }
         let mut found = Vec::new();
         for folder in socket_folders() {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            let paths = entries.map(|entry| entry.path());
-            found.extend(paths.filter(|it| it.extension().is_some_and(|it| it == "sock")));
+            sockets_in(&folder, SOCKET_DEPTH, &mut found);
         }
         found.sort();
         found.dedup();
@@ -122,7 +119,22 @@ impl SocketArgument {
     }
 }
 
-/// Where agents put their sockets (slice section 9).
+/// A devnet's sockets lie in a folder of its run.
+const SOCKET_DEPTH: u8 = 1;
+
+/// All sockets in a folder, and in those below it down to `depth`.
+fn sockets_in(folder: &std::path::Path, depth: u8, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|it| it == "sock") {
+            found.push(path);
+        } else if depth > 0 && path.is_dir() {
+            sockets_in(&path, depth - 1, found);
+        }
+    }
+}
+
+/// Where agents put their sockets, if there is a runtime folder (slice section 9).
 pub(crate) fn socket_folders() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|it| PathBuf::from(it).join("coppice"));
     runtime.into_iter().collect()

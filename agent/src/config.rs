@@ -119,10 +119,10 @@ pub(crate) struct Genesis {
     pub(crate) balance: u64,
 }
 
-/// Protocol parameters as people write them: seconds where a person thinks in seconds.
+/// Protocol parameters as people write them: seconds where a person thinks in seconds. Names and
+/// meanings are those of `protocol::Params`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the same names and meanings as `protocol::Params`")]
 pub(crate) struct Tuning {
     pub(crate) l1_block_s: u64,
     pub(crate) proposal_blocks: u64,
@@ -153,7 +153,6 @@ pub(crate) struct Tuning {
 /// One number for each prover-made kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the names of the kinds")]
 pub(crate) struct PerKind {
     pub(crate) vm: u64,
     pub(crate) kernel: u64,

@@ -99,7 +99,9 @@ pub(crate) enum L1Error {
         why: String,
     },
     /// The devnet's setup, whose secret everybody knows, would be used elsewhere.
-    #[error("L1-011: the insecure setup is for chain 31337, not for chain {chain_id}; import one")]
+    #[error(
+        "L1-011: the insecure setup is for chain 31337, not for chain {chain_id}; this version has no other"
+    )]
     InsecureSetup {
         /// Where it was to be used.
         chain_id: u64,

@@ -202,6 +202,7 @@ impl Mesh {
     ///
     /// # Errors
     /// Those of the operating system.
+    #[cfg(test)]
     pub(crate) fn local_address(&self) -> std::io::Result<SocketAddr> {
         self.shared.endpoint.local_addr()
     }
@@ -228,6 +229,7 @@ impl Mesh {
     }
 
     /// The accepted messages of a slot that are still held, ours included, in order of arrival.
+    #[cfg(test)]
     pub(crate) fn held(&self, slot: Slot) -> Vec<Verified<Message>> {
         self.shared.board().of_slot(slot)
     }

@@ -52,7 +52,7 @@ use self::{
     accepting::{check, proof_of},
     blocks::Blocks,
     journal::Journal,
-    payout::{Records, Share},
+    payout::{Money, Share},
     planning::{Planned, Planner},
     roster::Roster,
     serving::Serving,
@@ -97,16 +97,6 @@ pub(crate) struct Parts {
     pub(crate) done: mpsc::Sender<Done>,
 }
 
-/// A settled slot as payouts need it.
-#[derive(Clone, Debug)]
-pub(crate) struct SettledSlot {
-    pub(crate) credit: protocol::Word,
-    pub(crate) units: u64,
-    pub(crate) pool: u128,
-    /// Positions that L1 has paid, and how much.
-    pub(crate) paid: BTreeMap<u64, u128>,
-}
-
 /// Performs actions and remembers what only the outside needs.
 pub(crate) struct Shell {
     pub(crate) parts: Parts,
@@ -115,8 +105,8 @@ pub(crate) struct Shell {
     plans: BTreeMap<BlockId, Arc<Plan>>,
     plan_order: VecDeque<BlockId>,
     planning: BTreeSet<BlockId>,
-    records: Records,
-    settled: BTreeMap<Slot, SettledSlot>,
+    /// Settled slots, payouts, credit records.
+    pub(crate) money: Money,
     /// Node of each task that was given to the prover.
     proving: BTreeMap<TaskId, Node>,
     pub(crate) journal: Journal,
@@ -126,10 +116,10 @@ pub(crate) struct Shell {
 impl Shell {
     /// A shell that has done nothing yet. `restored` are the records of the journal.
     pub(crate) fn new(parts: Parts, domain: Domain, restored: &[Record]) -> Self {
-        let mut records = Records::default();
+        let mut money = Money::default();
         for record in restored {
             if let Record::Made { credit, .. } | Record::Held { credit, .. } = record {
-                records.insert(*credit);
+                money.records.insert(*credit);
             }
         }
         Self {
@@ -139,8 +129,7 @@ impl Shell {
             plans: BTreeMap::new(),
             plan_order: VecDeque::new(),
             planning: BTreeSet::new(),
-            records,
-            settled: BTreeMap::new(),
+            money,
             proving: BTreeMap::new(),
             journal: Journal::default(),
             look: snapshot::Look::default(),
@@ -173,7 +162,7 @@ impl Shell {
         for entry in records.drain(..) {
             if let Entry::Record(Record::Made { credit, .. } | Record::Held { credit, .. }) = entry
             {
-                self.records.insert(credit);
+                self.money.records.insert(credit);
             }
         }
         Ok(())
@@ -185,7 +174,8 @@ impl Shell {
             Action::Send(message) => self.send(message),
             Action::Fetch { blob, task, from } => self.fetch(blob, task, from),
             Action::Prove { block, node, task, payee, children, .. } => {
-                self.prove(block, node, task, payee, &children);
+                let order = self.order(block, node, payee, &children);
+                self.prove(node, task, order);
             }
             Action::Abandon { task } => {
                 self.parts.pool.cancel(task);
@@ -213,7 +203,7 @@ impl Shell {
             let bytes = mesh.fetch_blob(blob, wire::blob::PROOF_BYTES_MAX, source).await;
             let outcome = match bytes {
                 Ok(bytes) => accept_off_loop(keys, store, bytes, task).await,
-                Err(error) => Err(Coded::new("PRF-004", error.to_string())),
+                Err(error) => Err(Coded::new(error.code(), error.to_string())),
             };
             let input = outcome.unwrap_or_else(|error| {
                 tracing::warn!(%error, %blob, "a proof was not taken");
@@ -224,8 +214,8 @@ impl Shell {
         });
     }
 
-    fn prove(&mut self, block: BlockId, node: Node, task: TaskId, to: Address, from: &[BlobId]) {
-        match self.order(block, node, to, from) {
+    fn prove(&mut self, node: Node, task: TaskId, order: anyhow::Result<Order>) {
+        match order {
             Ok(order) => {
                 self.proving.insert(task, node);
                 self.parts.pool.start(task, order);
@@ -351,10 +341,13 @@ impl Shell {
     pub(crate) fn followed(&mut self, event: &FollowEvent) -> Vec<BlockId> {
         let changed = match &event.input {
             Input::L1Block { number, hash, events, .. } => {
-                self.follow_money(events);
+                self.money.l1_block(*hash, events);
                 self.roster.l1_block(*number, *hash, events)
             }
-            Input::L1Undo { hash } => self.roster.l1_undo(*hash),
+            Input::L1Undo { hash } => {
+                self.money.l1_undo(*hash);
+                self.roster.l1_undo(*hash)
+            }
             Input::Planned { .. }
             | Input::Refused { .. }
             | Input::Peer { .. }
@@ -441,7 +434,7 @@ impl Shell {
     /// Remembers what an input means for payouts.
     pub(crate) fn remember(&mut self, input: &Input) {
         if let Input::Accepted { credit, .. } = input {
-            self.records.insert(*credit);
+            self.money.records.insert(*credit);
         }
     }
 
@@ -479,28 +472,6 @@ impl Shell {
 
 /// Money: settled slots, payouts, claims.
 impl Shell {
-    fn follow_money(&mut self, events: &[protocol::L1Event]) {
-        for event in events {
-            match event {
-                protocol::L1Event::Settled { slot, credit, units, pool, .. } => {
-                    let (credit, units, pool) = (*credit, *units, *pool);
-                    let settled = SettledSlot { credit, units, pool, paid: BTreeMap::new() };
-                    self.settled.insert(*slot, settled);
-                }
-                protocol::L1Event::Paid { slot, position, amount, .. } => {
-                    if let Some(settled) = self.settled.get_mut(slot) {
-                        settled.paid.insert(*position, *amount);
-                    }
-                }
-                protocol::L1Event::ProverRegistered { .. }
-                | protocol::L1Event::SequencerRegistered { .. }
-                | protocol::L1Event::Seed { .. }
-                | protocol::L1Event::Proposed { .. }
-                | protocol::L1Event::Revealed { .. } => {}
-            }
-        }
-    }
-
     /// Reads from L1 what the screens show of bond and gas.
     pub(crate) async fn read_money(&mut self) {
         if let Ok((lane, _)) = self.parts.l1.bonds_asked().await {
@@ -509,21 +480,6 @@ impl Shell {
         if let Ok(wei) = self.parts.l1.wei(self.parts.sender.account()).await {
             self.look.gas_wei = wei;
         }
-    }
-
-    /// Settled slots, oldest first.
-    pub(crate) const fn settled(&self) -> &BTreeMap<Slot, SettledSlot> {
-        &self.settled
-    }
-
-    /// Everything payable in a settled slot.
-    ///
-    /// # Errors
-    /// `PAY-001` if a record is not held, `PAY-002` if the slot is not settled.
-    pub(crate) fn shares(&self, slot: Slot) -> Result<Vec<Share>, Coded> {
-        let text = || format!("slot {slot} is not settled");
-        let settled = self.settled.get(&slot).ok_or_else(|| Coded::new("PAY-002", text()))?;
-        self.records.shares(settled.credit)
     }
 
     /// The payee of our own proofs.
@@ -567,16 +523,8 @@ impl Shell {
         };
         let sender = self.parts.sender.clone();
         tokio::spawn(async move {
-            let mut claimed = 0;
-            for call in calls {
-                if let Err(error) = sender.send(call).await {
-                    let text = format!("{claimed} claims were made, then: {error}");
-                    let _ = reply.send(Reply::Refused { code: error.code().into(), text });
-                    return;
-                }
-                claimed += 1;
-            }
-            let _ = reply.send(Reply::Accepted { text: format!("{claimed} claims were made") });
+            // A client that hung up needs no answer; the claims are made all the same.
+            let _ = reply.send(send_claims(&sender, calls).await);
         });
     }
 
@@ -591,12 +539,11 @@ impl Shell {
         };
         let nobody = || Coded::new("PAY-003", "no payee: this agent is not registered; name one");
         let payee = payee.ok_or_else(nobody)?;
-        let slots = slot.map_or_else(|| self.settled.keys().copied().collect(), |it| vec![it]);
+        let all = || self.money.settled().keys().copied().collect();
+        let slots = slot.map_or_else(all, |it| vec![it]);
         let mut calls = Vec::new();
         for slot in slots {
-            let paid = self.settled.get(&slot).map(|it| it.paid.clone()).unwrap_or_default();
-            let shares = self.shares(slot)?.into_iter();
-            for share in shares.filter(|it| it.payee == payee && !paid.contains_key(&it.position)) {
+            for share in self.money.unpaid(slot, payee)? {
                 let Share { position, steps, meta, payee, children, .. } = share;
                 let path = CreditPath { position, steps, meta, payee, children };
                 calls.push(self.parts.l1.contracts.claim(slot, &path));
@@ -604,6 +551,18 @@ impl Shell {
         }
         Ok(calls)
     }
+}
+
+async fn send_claims(sender: &send::Sender, calls: Vec<crate::l1::calls::Call>) -> Reply {
+    let mut claimed = 0;
+    for call in calls {
+        if let Err(error) = sender.send(call).await {
+            let text = format!("{claimed} claims were made, then: {error}");
+            return Reply::Refused { code: error.code().into(), text };
+        }
+        claimed += 1;
+    }
+    Reply::Accepted { text: format!("{claimed} claims were made") }
 }
 
 async fn accept_off_loop(

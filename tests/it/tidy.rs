@@ -39,7 +39,8 @@ fn every_error_code_has_its_line_in_the_operating_guide() {
     let mut used = codes(&fs::read_to_string(root().join("install.sh")).unwrap());
     for file in sources() {
         let text = fs::read_to_string(&file).unwrap();
-        let product = text.split("#[cfg(test)]").next().unwrap();
+        // Not at the first `#[cfg(test)]`: where it names a file of tests, product code follows.
+        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         // Codes are string literals; documents and standards such as EIP-712 are not.
         for literal in product.split('"').skip(1).step_by(2) {
             used.extend(codes(literal).into_iter().filter(|it| it == literal));

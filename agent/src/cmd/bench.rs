@@ -1,17 +1,29 @@
 //! `coppice-agent bench circuits`: what each circuit costs on this machine, with real proofs.
+//!
+//! Every proof is made as an agent makes it, in a limited process of its own: only so is its peak
+//! memory its own, and a limit that is too low shows here before it costs a claim.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::Context as _;
-use circuits::setup::{bench, evm};
-use protocol::{Address, Kind};
+use circuits::setup::{
+    bench, evm,
+    keys::VerifyingKeys,
+    prove::{Made, Proof, Timings, Work},
+};
+use protocol::{Address, Kind, TaskId};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::{print_line, setup::default_cache};
 use crate::{
     l1::{
         anvil::{Anvil, DEVNET_CHAIN},
         deploy::{root_verifier, verification_gas},
+    },
+    prover::{
+        Step,
+        pool::{Config, Event, Order, Pool},
     },
     shell::start::{coded, key_folder},
 };
@@ -42,13 +54,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let cache = arguments.cache.map_or_else(default_cache, Ok)?;
     let folder = key_folder(&cache, DEVNET_CHAIN)?;
     let keys = folder.verifying_keys().context("run `coppice-agent setup keys` first")?;
+    let threads = u16::try_from(std::thread::available_parallelism()?.get())?;
+    let (pool, news) = Pool::new(Config::own_binary(cache, DEVNET_CHAIN, threads, 1)?)?;
+    let set = keys.set_id();
+    let mut children = Children { pool, news, keys };
     let measured = tokio::task::spawn_blocking(move || {
-        let payee = Address([0xa1; 20]);
-        bench::circuits(&folder, payee, &mut |kind, phase| tracing::info!(%kind, ?phase))
+        bench::circuits_with(&folder, &mut |work| children.prove(work))
     })
     .await??;
     let anvil = Anvil::start().await.map_err(coded)?;
-    let code = root_verifier(keys.set_id()).map_err(coded)?;
+    let code = root_verifier(set).map_err(coded)?;
     let calldata = evm::calldata(&measured.root.instances, &measured.root.proof);
     let secret = anvil.rich().map_err(coded)?;
     let gas = verification_gas(anvil.url(), &secret, (code, calldata)).await.map_err(coded)?;
@@ -57,6 +72,48 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         print_line(&line(figures, gas, json))?;
     }
     Ok(0)
+}
+
+/// The processes that prove, one at a time.
+struct Children {
+    pool: Pool,
+    news: mpsc::Receiver<Event>,
+    keys: VerifyingKeys,
+}
+
+impl Children {
+    /// Who is paid in the sample.
+    const PAYEE: Address = Address([0xa1; 20]);
+
+    fn prove(&mut self, work: &Work) -> anyhow::Result<Made> {
+        let kind = work.kind();
+        let task = TaskId::default();
+        self.pool.start(task, Order { kind, payee: Self::PAYEE, work: work.encode()? });
+        let mut clock = Instant::now();
+        loop {
+            match self.news.blocking_recv().context("the prover pool ended")? {
+                // What came before was waiting for another proof.
+                Event::Step { step: Step::Witness, .. } => clock = Instant::now(),
+                Event::Step { step, .. } => tracing::info!(%kind, step = step.name()),
+                Event::Made { output, cpu_ms, peak_mb, .. } => {
+                    let proof = Proof::decode(&output)?;
+                    let wall_ms = millis(clock);
+                    let accepting = Instant::now();
+                    proof.accept(&self.keys)?;
+                    let (cpu_ms, peak_mb) = (u64::from(cpu_ms), u64::from(peak_mb));
+                    let accept_ms = millis(accepting);
+                    let timings = Timings { cpu_ms, wall_ms, accept_ms, peak_mb };
+                    return Ok(Made { proof, timings });
+                }
+                Event::Failed { why, .. } => return Err(why.into()),
+                Event::Cancelled { .. } => anyhow::bail!("the proof of {kind} was stopped"),
+            }
+        }
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn line(it: &bench::Figures, gas: Option<u64>, as_json: bool) -> String {

@@ -175,8 +175,7 @@ impl Network {
                 Watched::Progress(text) => say(&text),
                 Watched::Settled(report) => {
                     settled += 1;
-                    let line = if arguments.json { report.to_json() } else { report.to_text() };
-                    print_line(&line)?;
+                    print_line(&report.line(arguments.json))?;
                 }
                 Watched::Missed(slot) => {
                     let text = format!("slot {slot} was not settled within {} s", self.window_s);

@@ -35,10 +35,12 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Checks that nothing is missing and prints the circuit set.
+    /// Checks every file against its hash, and the keys against the committed ones (reads 4 GB).
     Verify,
     /// Prints the root verifier's Solidity source.
     Verifier,
+    /// Prints what `shared/circuits/vk/devnet.json` pins, for a change of circuits on purpose.
+    Pins,
 }
 
 /// Runs the command.
@@ -47,13 +49,16 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.what {
         What::Keys { next: true, json } => next_key(&cache, arguments.chain_id, json),
         What::Keys { next: false, json } => all_keys(&cache, arguments.chain_id, json),
+        What::Pins => {
+            let pins = key_folder(&cache, arguments.chain_id)?.pins().map_err(coded)?;
+            print_line(&serde_json::to_string_pretty(&pins)?)?;
+            Ok(0)
+        }
         What::Verify => verify(&cache, arguments.chain_id),
         What::Verifier => {
             let folder = key_folder(&cache, arguments.chain_id)?;
             let keys = folder.verifying_keys().map_err(coded)?;
             let source = evm::solidity(&keys).map_err(|why| Coded::new("KEY-010", why))?;
-            // assets/contracts/tools/artifacts reads the set from this line.
-            print_line(&format!("// circuit set: 0x{}", hex::encode(keys.set_id())))?;
             print_line(source.trim_end())?;
             Ok(0)
         }
@@ -122,6 +127,8 @@ fn verify(cache: &std::path::Path, chain_id: u64) -> anyhow::Result<u8> {
         let text = format!("missing: {}; run `coppice-agent setup keys`", list.join(" "));
         return Err(Coded::new("KEY-001", text).into());
     }
+    folder.verify().map_err(coded)?;
+    folder.check_pins().map_err(coded)?;
     let keys = folder.verifying_keys().map_err(coded)?;
     print_line(&format!("folder {}", folder.path().display()))?;
     print_line(&format!("circuit set 0x{}", hex::encode(keys.set_id())))?;

@@ -237,6 +237,14 @@ fn is_native(path: &Path) -> bool {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn it_dies_when_our_end_of_the_pipe_closes() {
+        let mut chain = Anvil::start().await.unwrap();
+        drop(chain.child.stdin.take());
+        let status = tokio::time::timeout(START_WAIT, chain.child.wait()).await.unwrap().unwrap();
+        assert!(!status.success(), "killed, as if we had been: {status}");
+    }
+
     #[test]
     fn a_script_is_no_anvil() {
         let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{L1, L1Error, calls::Call};
 
 mod actor;
+mod form;
 
 /// What a transaction is for, before any signature exists. A later intent under the same nonce
 /// replaces it; forms signed before stay valid.

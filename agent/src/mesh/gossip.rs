@@ -108,6 +108,7 @@ impl Board {
     }
 
     /// The stored messages of one slot, in order of arrival.
+    #[cfg(test)]
     pub(super) fn of_slot(&self, slot: Slot) -> Vec<Verified<Message>> {
         let mut all: Vec<_> = self
             .stored

@@ -25,6 +25,8 @@ const EVENTS_MAX: usize = 256;
 /// busy machine (240 s for `root`).
 const WALL_MAX: Duration = Duration::from_secs(1200);
 
+/// The binary of whoever opens it.
+const OWN_BINARY: &str = "/proc/self/exe";
 /// Longest the pool waits for killed children when it is dropped.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
@@ -46,17 +48,19 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Children of our own binary.
+    /// Children of the binary that runs now, even if its file is replaced meanwhile: agent and
+    /// child are always of one version.
     ///
     /// # Errors
-    /// If the path of our own binary is unknown.
+    /// If the system does not show our own binary.
     pub(crate) fn own_binary(
         cache: PathBuf,
         chain_id: u64,
         threads: u16,
         proofs_at_once: u16,
     ) -> std::io::Result<Self> {
-        let command = vec![std::env::current_exe()?.into_os_string(), "prove".into()];
+        std::fs::metadata(OWN_BINARY)?;
+        let command = vec![OWN_BINARY.into(), "prove".into()];
         Ok(Self { command, cache, chain_id, threads, proofs_at_once, wall_max: WALL_MAX })
     }
 }
@@ -172,6 +176,13 @@ struct Run {
     again: Option<Box<Order>>,
 }
 
+impl Run {
+    /// Whether its child is neither over nor being stopped.
+    fn is_on(&self) -> bool {
+        self.keep.as_ref().is_some_and(|keep| !keep.is_closed())
+    }
+}
+
 /// What a task of [`serve`] leaves.
 enum Left {
     /// The last event of this task was told.
@@ -220,7 +231,7 @@ impl Serving {
         match ask {
             Ask::Start(task, order) => match self.runs.get_mut(&task) {
                 None => self.start(task, *order),
-                Some(Run { keep: Some(_), .. }) => {}
+                Some(run) if run.is_on() => {}
                 Some(run) => run.again = Some(order),
             },
             Ask::Cancel(task) => {

@@ -172,14 +172,17 @@ impl Blocks {
                     self.take_back(block, taken);
                 }
                 Change::Lapsed(blocks) => {
-                    for (block, _) in blocks {
-                        let reveal = self.reveals.get(&block).cloned();
-                        let taken = reveal.is_some_and(|it| self.reveal(&it).unwrap_or(false));
-                        self.line.push((block, taken));
-                    }
+                    blocks.into_iter().for_each(|(block, _)| self.put_back(block));
                 }
             }
         }
+    }
+
+    /// A block that was given up stands on the chain again.
+    fn put_back(&mut self, block: BlockId) {
+        let reveal = self.reveals.get(&block).cloned();
+        let taken = reveal.is_some_and(|it| self.reveal(&it).unwrap_or(false));
+        self.line.push((block, taken));
     }
 
     fn take_back(&mut self, block: BlockId, taken: bool) {

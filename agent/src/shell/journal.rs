@@ -87,7 +87,8 @@ impl Journal {
 fn level(code: &str) -> Option<&'static str> {
     match code {
         "CLM-001" | "LOS-002" | "PRV-070" | "PRV-074" | "SUB-001" | "CHN-002" => Some("critical"),
-        "SUB-000" | "LOS-001" => None,
+        // Witnesses are served a moment after the reveal; waiting for them is usual.
+        "SUB-000" | "LOS-001" | "BLK-003" => None,
         _ => Some("warning"),
     }
 }
@@ -114,13 +115,14 @@ mod tests {
     #[test]
     fn the_worst_comes_first_and_a_repeated_alert_stands_once() {
         let mut journal = Journal::default();
-        journal.note(Millis(1), "BLK-003", "waits".into());
+        journal.note(Millis(1), "BLK-002", "bad".into());
         journal.note(Millis(2), "CLM-001", "doubt".into());
-        journal.note(Millis(3), "BLK-003", "waits still".into());
+        journal.note(Millis(3), "BLK-002", "bad still".into());
+        journal.note(Millis(3), "BLK-003", "only a line".into());
         let alerts = journal.alerts(Millis(4));
         let codes: Vec<&str> = alerts.iter().map(|it| it.code.as_str()).collect();
-        assert_eq!(codes, ["CLM-001", "BLK-003"]);
-        assert_eq!(alerts[1].text, "waits still");
+        assert_eq!(codes, ["CLM-001", "BLK-002"]);
+        assert_eq!(alerts[1].text, "bad still");
         assert!(journal.alerts(Millis(4 + ALERT_MS)).is_empty());
     }
 

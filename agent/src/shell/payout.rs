@@ -4,13 +4,13 @@
 //! to any record; the path is what `claim` shows. Records come with the proofs (R5.2), so an agent
 //! that holds a block's proofs can claim for every payee.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use circuits::{
     credit::Record,
     poseidon::{Fr, to_word},
 };
-use protocol::{Address, Credit, Word};
+use protocol::{Address, Credit, Hash, L1Event, Slot, Word};
 
 use crate::error::Coded;
 
@@ -64,12 +64,12 @@ impl Records {
         let mut open = vec![(1_u64, root, Vec::new())];
         while let Some((position, value, steps)) = open.pop() {
             let share = self.share(position, value, &steps)?;
-            for (child, bit) in [(share.children[1], 1), (share.children[0], 0)] {
-                if child != [0; 32] && steps.len() < DEPTH_MAX {
-                    let mut steps = steps.clone();
-                    steps.push(self.step(value)?);
-                    open.push((position * 2 + bit, child, steps));
-                }
+            let children = [(share.children[1], 1), (share.children[0], 0)];
+            let deeper = steps.len() < DEPTH_MAX;
+            for (child, bit) in children.into_iter().filter(|it| deeper && it.0 != [0; 32]) {
+                let mut steps = steps.clone();
+                steps.push(self.step(value)?);
+                open.push((position * 2 + bit, child, steps));
             }
             shares.push(share);
         }
@@ -104,6 +104,113 @@ impl Records {
             children: [credit.left, credit.right],
             units: credit.own,
         })
+    }
+}
+
+/// L1 blocks that can be undone, as many as the follower remembers.
+const UNDO_MAX: usize = 128;
+
+/// A settled slot as payouts need it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SettledSlot {
+    /// Credit root.
+    pub(crate) credit: Word,
+    /// Units of the whole tree.
+    pub(crate) units: u64,
+    /// Base units that they share.
+    pub(crate) pool: u128,
+    /// Positions that L1 has paid, and how much.
+    pub(crate) paid: BTreeMap<u64, u128>,
+}
+
+/// What one L1 block changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    Settled(Slot),
+    Paid(Slot, u64),
+}
+
+/// Settled slots and payouts as L1 says them, undone exactly, with the records to claim by.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Money {
+    /// Credit records of accepted proofs.
+    pub(crate) records: Records,
+    settled: BTreeMap<Slot, SettledSlot>,
+    log: VecDeque<(Hash, Vec<Change>)>,
+}
+
+impl Money {
+    /// A canonical L1 block.
+    pub(crate) fn l1_block(&mut self, hash: Hash, events: &[L1Event]) {
+        let changes = events.iter().filter_map(|event| self.apply(event)).collect();
+        self.log.push_back((hash, changes));
+        if self.log.len() > UNDO_MAX {
+            self.log.pop_front();
+        }
+    }
+
+    /// The newest L1 block left the chain.
+    pub(crate) fn l1_undo(&mut self, hash: Hash) {
+        if self.log.back().is_none_or(|(newest, _)| *newest != hash) {
+            return;
+        }
+        let changes = self.log.pop_back().map(|(_, changes)| changes).unwrap_or_default();
+        for change in changes.into_iter().rev() {
+            match change {
+                Change::Settled(slot) => drop(self.settled.remove(&slot)),
+                Change::Paid(slot, position) => {
+                    self.settled.get_mut(&slot).map(|it| it.paid.remove(&position));
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &L1Event) -> Option<Change> {
+        match event {
+            L1Event::Settled { slot, credit, units, pool, .. } => {
+                let (credit, units, pool) = (*credit, *units, *pool);
+                let settled = SettledSlot { credit, units, pool, paid: BTreeMap::new() };
+                self.settled.insert(*slot, settled);
+                Some(Change::Settled(*slot))
+            }
+            L1Event::Paid { slot, position, amount, .. } => {
+                self.settled.get_mut(slot)?.paid.insert(*position, *amount);
+                Some(Change::Paid(*slot, *position))
+            }
+            L1Event::ProverRegistered { .. }
+            | L1Event::SequencerRegistered { .. }
+            | L1Event::Seed { .. }
+            | L1Event::Proposed { .. }
+            | L1Event::Revealed { .. } => None,
+        }
+    }
+
+    /// Settled slots, oldest first.
+    pub(crate) const fn settled(&self) -> &BTreeMap<Slot, SettledSlot> {
+        &self.settled
+    }
+
+    /// Everything payable in a settled slot.
+    ///
+    /// # Errors
+    /// `PAY-001` if a record is not held, `PAY-002` if the slot is not settled.
+    pub(crate) fn shares(&self, slot: Slot) -> Result<Vec<Share>, Coded> {
+        let text = || format!("slot {slot} is not settled");
+        let settled = self.settled.get(&slot).ok_or_else(|| Coded::new("PAY-002", text()))?;
+        self.records.shares(settled.credit)
+    }
+
+    /// What L1 has not paid yet of a payee's shares.
+    ///
+    /// # Errors
+    /// As [`Money::shares`].
+    pub(crate) fn unpaid(&self, slot: Slot, payee: Address) -> Result<Vec<Share>, Coded> {
+        let mut shares = self.shares(slot)?;
+        let is_paid = |position: u64| {
+            self.settled.get(&slot).is_some_and(|it| it.paid.contains_key(&position))
+        };
+        shares.retain(|it| it.payee == payee && !is_paid(it.position));
+        Ok(shares)
     }
 }
 
@@ -145,6 +252,25 @@ mod tests {
         assert_eq!(units, 915);
         assert_eq!(shares[2].steps.len(), 2);
         assert_eq!(shares[2].amount(1000, units), Some(391));
+    }
+
+    #[test]
+    fn a_payout_is_open_until_l1_pays_it_and_open_again_when_that_is_undone() {
+        let (records, credit) = tree();
+        let mut money = Money { records, ..Money::default() };
+        let slot = Slot(3);
+        let settled =
+            L1Event::Settled { slot, end: [0; 32], credit, payee: A, units: 915, pool: 9_150 };
+        money.l1_block(Hash([1; 32]), &[settled]);
+        let open = |money: &Money| money.unpaid(slot, B).map(|it| it.len());
+        assert_eq!(open(&money).ok(), Some(2));
+        let paid = L1Event::Paid { slot, position: 2, payee: B, amount: 1_730 };
+        money.l1_block(Hash([2; 32]), &[paid]);
+        assert_eq!(open(&money).ok(), Some(1));
+        money.l1_undo(Hash([2; 32]));
+        assert_eq!(open(&money).ok(), Some(2));
+        money.l1_undo(Hash([1; 32]));
+        assert_eq!(open(&money).map_err(|it| it.code()), Err("PAY-002"));
     }
 
     #[test]

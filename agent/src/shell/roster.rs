@@ -60,8 +60,8 @@ impl Roster {
         }
         let Some((_, provers, sequencers)) = self.added.pop_back() else { return false };
         self.head = self.head.saturating_sub(1);
-        provers.iter().for_each(|id| drop(self.provers.remove(id)));
-        sequencers.iter().for_each(|id| drop(self.sequencers.remove(id)));
+        self.provers.retain(|id, _| !provers.contains(id));
+        self.sequencers.retain(|id, _| !sequencers.contains(id));
         !provers.is_empty() || !sequencers.is_empty()
     }
 

@@ -9,7 +9,10 @@ use wire::control::{
     SlotEarning, SlotView, Snapshot, Stake, SubtreeView, TaskView,
 };
 
-use super::{SettledSlot, Shell, payout::Share};
+use super::{
+    Shell,
+    payout::{SettledSlot, Share},
+};
 use crate::prover::Step;
 
 /// The machine's load is read at most this often: it costs a walk through /proc.
@@ -227,9 +230,9 @@ fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
 
 /// Units and amounts of a settled slot, by payee.
 fn payees(slot: Slot, shell: &Shell) -> Vec<PayeeView> {
-    let Some(settled) = shell.settled().get(&slot) else { return Vec::new() };
+    let Some(settled) = shell.money.settled().get(&slot) else { return Vec::new() };
     let mut sums: BTreeMap<protocol::Address, (u64, u128)> = BTreeMap::new();
-    for share in shell.shares(slot).unwrap_or_default() {
+    for share in shell.money.shares(slot).unwrap_or_default() {
         let sum = sums.entry(share.payee).or_default();
         sum.0 += share.units;
         sum.1 += share.amount(settled.pool, settled.units).unwrap_or(0);
@@ -291,8 +294,8 @@ fn earnings(shell: &Shell) -> Earnings {
     let payee = shell.payee();
     let mut list = Vec::new();
     let (mut claimable, mut paid) = (0_u128, 0_u128);
-    for (slot, settled) in shell.settled().iter().rev().take(EARNINGS_MAX) {
-        let Ok(shares) = shell.shares(*slot) else { continue };
+    for (slot, settled) in shell.money.settled().iter().rev().take(EARNINGS_MAX) {
+        let Ok(shares) = shell.money.shares(*slot) else { continue };
         let own: Vec<Share> = shares.into_iter().filter(|it| Some(it.payee) == payee).collect();
         if own.is_empty() {
             continue;

@@ -26,7 +26,7 @@ use crate::{
         follow::{Cursor, Follower, follow},
         send::{SendPolicy, Sender},
     },
-    mesh::{Members, Mesh, MeshConfig, MeshEvent, MeshKey},
+    mesh::{Bootstrap, Members, Mesh, MeshConfig, MeshEvent, MeshKey},
     rollup::{
         execute::Programs,
         genesis::{domain, first_state},
@@ -74,7 +74,7 @@ pub(crate) fn contracts(config: &Config) -> Result<Contracts, Coded> {
 /// The folder of keys for this chain's setup. Only a devnet has an insecure one.
 ///
 /// # Errors
-/// `SRS-001` on any other chain: import a setup with `coppice-agent setup import` first.
+/// `SRS-001` on any other chain: this version has no setup for it.
 pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded> {
     let setup = SetupConstants::insecure(chain_id);
     let setup = setup.map_err(|error| Coded::new(error.code(), error.to_string()))?;
@@ -102,16 +102,20 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
     let signer = Signer::new(secrets.operator())?;
     let serving = Arc::new(Serving::new(store.clone()));
     let (members, receiver) = watch::channel(Arc::new(Members::default()));
-    let bootstrap = config.mesh.bootstrap.iter().map(|it| it.parse());
+    let bootstrap = config.mesh.bootstrap.iter().map(|it| {
+        let parsed = it.parse::<Bootstrap>();
+        parsed.map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))
+    });
     let (mesh, mesh_events) = Mesh::start(MeshConfig {
         key: MeshKey::new(secrets.mesh())?,
         listen: config.mesh.listen,
         advertise: None,
         bootstrap: bootstrap.collect::<Result<_, _>>()?,
-        domain: domain.clone(),
+        domain,
         members: receiver,
         blobs: Arc::clone(&serving) as Arc<dyn crate::mesh::BlobSource>,
-    })?;
+    })
+    .map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))?;
     let cursor = Cursor { from: contracts.from_block, delivered: Vec::new() };
     let poll = Duration::from_millis(config.params.l1_block_s.clamp(1, 12) * 250);
     let follower = follow(l1.clone(), cursor, poll);

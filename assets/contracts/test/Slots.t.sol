@@ -354,18 +354,6 @@ contract SlotsTest is World {
         settled(0, words(START_ROOT, 1));
     }
 
-    /// Settling may cost 700,000 gas: 21,000 of any transaction, 60,000 of calldata, 400,000 of the
-    /// generated verifier, the rest here.
-    function test_settling_fits_its_gas_budget() public {
-        revealed(0);
-        uint256[9] memory words_ = words(START_ROOT, 1);
-        accept(words_);
-        bytes memory shown = proof();
-        uint256 before = gasleft();
-        slots.settle(0, words_, shown);
-        assertTrue(before - gasleft() < 200_000, "at most 200,000 gas besides the verifier");
-    }
-
     function test_a_lack_of_funds_does_not_stop_the_chain() public {
         vm.prank(address(rewards));
         token.transfer(address(this), 930e18);

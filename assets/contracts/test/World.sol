@@ -99,9 +99,14 @@ abstract contract World is Test {
         poseidon = IPoseidonT3(address(PoseidonT3));
         registry = new Registry(token, LANE_BOND, SEQUENCER_BOND, UNLOCK);
         verifier = new OneProof();
-        rewards = new Rewards(token, poseidon, created(vm.getNonce(address(this)) + 1));
-        slots = new Slots(registry, rewards, address(verifier), p);
+        deploySlots(address(verifier), p);
         vm.etch(Header.HISTORY, address(new History()).code);
+    }
+
+    /// `Rewards` and `Slots` over this verifier.
+    function deploySlots(address verifier_, Params memory p) internal {
+        rewards = new Rewards(token, poseidon, created(vm.getNonce(address(this)) + 1));
+        slots = new Slots(registry, rewards, verifier_, p);
     }
 
     /// Address of this contract's creation with this nonce.

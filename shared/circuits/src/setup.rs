@@ -18,14 +18,14 @@ pub mod accept;
 pub mod bench;
 pub mod check;
 mod circuit;
-pub mod codec;
 pub mod evm;
 pub mod folder;
 #[cfg(test)]
 pub(crate) mod forge;
 pub mod keys;
-pub mod leaf;
 pub mod meter;
 pub mod prove;
 pub mod srs;
 mod store;
+
+pub use prove::{codec, leaf};

@@ -112,7 +112,9 @@ impl Deal {
         let first = |deck: &[LaneId], count: usize| -> Vec<LaneId> {
             deck.iter().copied().take(count).collect()
         };
-        let dealt = first(&rollup, subtrees).into_iter().chain(first(&vm, vms)).collect();
+        let dealt: BTreeSet<LaneId> =
+            first(&rollup, subtrees).into_iter().chain(first(&vm, vms)).collect();
+        assert!(dealt.iter().all(|it| lanes.contains_key(it)), "only lanes are dealt work");
         Self { seed, lanes, rollup, vm, dealt }
     }
 

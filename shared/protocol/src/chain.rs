@@ -68,7 +68,9 @@ pub struct Reveal {
     pub txs: Word,
     /// Number of txs.
     pub count: u16,
-    /// Time of the L1 block that holds it, Unix seconds: the slot's clock (R2.1).
+    /// The L1 block that holds it.
+    pub number: u64,
+    /// Its time, Unix seconds: the slot's clock (R2.1).
     pub time_s: u64,
 }
 
@@ -245,6 +247,11 @@ impl Chain {
         events.iter().for_each(|event| self.apply(event));
         self.prune(params);
         assert!(self.undo.len() <= params.undo_blocks_max, "undo is bounded");
+        assert_eq!(
+            self.head.map(|it| it.hash),
+            Some(header.head.hash),
+            "the newest block is taken"
+        );
         Ok(())
     }
 
@@ -257,8 +264,10 @@ impl Chain {
             return Err(ChainFault::Undo);
         }
         let Some(undo) = self.undo.pop_back() else { return Err(ChainFault::Undo) };
+        let number = self.number();
         self.head = undo.parent;
         self.undone += 1;
+        assert!(self.head.is_none_or(|it| it.number + 1 == number), "undo goes back one block");
         for (slot, before) in undo.slots.into_iter().rev() {
             restore(&mut self.slots, slot, before);
         }
@@ -299,7 +308,8 @@ impl Chain {
                 self.change(slot).proposal = Some(Proposal { sequencer, commitment });
             }
             L1Event::Revealed { slot, block, commitment, txs, count } => {
-                let reveal = Reveal { block, commitment, txs, count, time_s };
+                let number = self.number();
+                let reveal = Reveal { block, commitment, txs, count, number, time_s };
                 self.change(slot).reveal = Some(reveal);
             }
             L1Event::Settled { slot, end, credit, payee, units, pool } => {

@@ -172,6 +172,7 @@ impl Claims {
         entry.seq += 1;
         let Promise { task, node, slot, attempt, cap_at, inputs_until } = it;
         let seq = entry.seq;
+        assert!(0 < seq && now < cap_at, "a claim has a number and a future");
         entry.live = Some(Live {
             task,
             slot,
@@ -192,6 +193,7 @@ impl Claims {
         assert_ne!(how, Previous::None, "a claim that ended has a reason");
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
         let Some(live) = entry.live.take() else { return };
+        assert!(live.seq <= entry.seq, "claim {} was never numbered", live.seq);
         entry.previous = Some(how);
         actions.push(Action::Persist(Record::Ended { lane, seq: live.seq, how }));
         if matches!(live.stage, Stage::Machine | Stage::Proving) {
@@ -211,6 +213,7 @@ impl Claims {
     pub fn advance(&mut self, now: Millis, lane: LaneId, next: Stage) -> bool {
         let live = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut());
         let Some(live) = live.filter(|it| it.stage.may_become(next)) else { return false };
+        assert!(live.stage != next && !live.stage.is_made(), "a made proof is not made again");
         live.stage = next;
         live.stage_since = now;
         true
@@ -250,6 +253,18 @@ impl Claims {
         let entry = self.lanes.entry(lane).or_default();
         entry.in_doubt |= entry.seq < seq;
         !entry.in_doubt
+    }
+
+    /// Holds at the end of every step: a live claim is the lane's newest, and no two lanes promise
+    /// one task in one slot.
+    pub fn assert_invariants(&self) {
+        let mut promised = std::collections::BTreeSet::new();
+        for (lane, it) in &self.lanes {
+            let Some(live) = it.live else { continue };
+            assert!(it.in_doubt || live.seq == it.seq, "lane {lane} went on from {}", live.seq);
+            assert!(promised.insert((live.slot, live.task)), "{lane} promises a promised task");
+        }
+        assert!(self.past.len() <= PAST_MAX, "the past is bounded");
     }
 
     /// Takes one journal record at start, in journal order.

@@ -51,9 +51,9 @@ pub struct Coordinator {
     /// Last claim heard of each lane: a second, different one with its number is a fault (R10.1).
     heard: BTreeMap<LaneId, (u64, Message)>,
     early: VecDeque<(ProverId, Message)>,
-    /// Last beats heard in rounds that ended with their deal: a new deal of the slot goes on from
-    /// them, or agents that restarted would know newer beats than those that ran on.
-    beats: BTreeMap<Slot, BTreeMap<LaneId, u64>>,
+    /// Rounds that ended with their deal. A new deal of the slot goes on from what was heard in
+    /// them: nobody repeats words that everybody heard.
+    ended: BTreeMap<Slot, Round>,
     /// Slots whose settlement is in the journal.
     recorded: BTreeSet<Slot>,
     /// Lanes of tasks in the journal: a restored proof was made by the lane that claimed it.
@@ -82,7 +82,7 @@ impl Coordinator {
             claims: Claims::default(),
             heard: BTreeMap::new(),
             early: VecDeque::new(),
-            beats: BTreeMap::new(),
+            ended: BTreeMap::new(),
             recorded: BTreeSet::new(),
             restored: BTreeMap::new(),
             fresh: true,
@@ -265,6 +265,8 @@ impl Coordinator {
                 assert_eq!(task.accepted, self.ledger.has(task.id), "{}", task.node);
             }
         }
+        self.claims.assert_invariants();
+        assert!(self.ended.keys().all(|it| !self.rounds.contains_key(it)), "a slot has one deal");
         for (lane, live) in self.claims.all() {
             assert_eq!(self.own, Some(lane.prover()), "only own lanes promise");
             let Some(round) = self.rounds.get(&live.slot) else { continue };

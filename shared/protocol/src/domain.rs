@@ -263,3 +263,65 @@ impl Credit {
     /// The `kind` of a record that stands for a whole subtree by one payee.
     pub const UNIFORM: u8 = 6;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_its_provers_index_and_a_number() {
+        for (prover, number) in [(0, 0), (1, 0), (7, 3), (u32::MAX, u16::MAX)] {
+            let lane = LaneId::new(ProverId(prover), number);
+            assert_eq!((lane.prover(), lane.number()), (ProverId(prover), number));
+        }
+        assert_eq!(LaneId::new(ProverId(2), 5).0, 2 << 16 | 5);
+        assert_eq!(LaneId::new(ProverId(2), 5).to_string(), "2.5");
+    }
+
+    #[test]
+    fn kinds_keep_their_numbers_names_and_classes() {
+        for (number, kind) in (0u8..).zip(Kind::ALL) {
+            assert_eq!((kind as u8, Kind::from_number(number)), (number, Some(kind)));
+        }
+        assert_eq!(Kind::from_number(6), None);
+        let names: Vec<&str> = Kind::ALL.iter().map(|it| it.name()).collect();
+        assert_eq!(names, ["tx", "vm", "kernel", "base", "merge", "root"]);
+        assert_eq!(Kind::Tx.class(), None, "clients make it");
+        assert_eq!(Kind::Vm.class(), Some(Class::Vm));
+        assert_eq!(Kind::Root.class(), Some(Class::Rollup));
+    }
+
+    #[test]
+    fn a_nodes_bytes_are_kind_level_index_call() {
+        let node = Node { kind: Kind::Merge, level: 2, index: 0x0102_0304, call: 0x0506 };
+        assert_eq!(node.to_bytes(), [4, 2, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn nodes_read_as_on_the_screen() {
+        let name = |kind, level, index, call| Node { kind, level, index, call }.to_string();
+        assert_eq!(name(Kind::Tx, 0, 3, 0), "tx/3");
+        assert_eq!(name(Kind::Vm, 0, 3, 1), "vm/3.1");
+        assert_eq!(name(Kind::Kernel, 0, 0, 2), "kernel/0.2");
+        assert_eq!(name(Kind::Base, 0, 1, 0), "base/1");
+        assert_eq!(name(Kind::Merge, 1, 0, 0), "merge/1.0");
+        assert_eq!(name(Kind::Root, 0, 0, 0), "root");
+    }
+
+    #[test]
+    fn ids_read_as_hex_with_a_prefix() {
+        let mut id = [0; 32];
+        id[0] = 0xab;
+        id[31] = 1;
+        let text = TaskId(id).to_string();
+        assert!(text.starts_with("0xab00") && text.ends_with("0001") && text.len() == 66, "{text}");
+        assert_eq!(Address([0x11; 20]).to_string().len(), 42);
+        assert_eq!(format!("{:?}", Slot(7)), "Slot(7)");
+    }
+
+    #[test]
+    fn instants_do_not_wrap() {
+        assert_eq!(Millis(5).after(u64::MAX), Millis(u64::MAX));
+        assert_eq!((Millis(5).since(Millis(9)), Millis(9).since(Millis(5))), (0, 4));
+    }
+}

@@ -442,3 +442,42 @@ pub enum Action {
         text: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages() -> [Message; 6] {
+        let (task, statement, blob) = (TaskId([1; 32]), StatementId([2; 32]), BlobId([3; 32]));
+        let (lane, slot, seq) = (LaneId::new(ProverId(4), 1), Slot(9), 5);
+        let watcher = LaneId::new(ProverId(6), 0);
+        [
+            Message::Claim { task, lane, slot, seq, attempt: 0, previous: Previous::None },
+            Message::Release { task, lane, slot, seq },
+            Message::Beat { lane, slot, n: 7, task },
+            Message::Loss { lane, slot, watcher, last_beat: 7 },
+            Message::Made { task, statement, blob, lane, slot, seq, cpu_ms: 1, peak_mb: 2 },
+            Message::Held { statement, lane, slot },
+        ]
+    }
+
+    #[test]
+    fn every_message_is_about_one_slot() {
+        assert!(messages().iter().all(|it| it.slot() == Slot(9)));
+    }
+
+    #[test]
+    fn a_loss_notice_is_spoken_by_its_watcher_and_all_else_by_its_lane() {
+        for message in messages() {
+            let expected = if matches!(message, Message::Loss { .. }) { 6 } else { 4 };
+            assert_eq!(message.speaker().prover(), ProverId(expected), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn ends_of_claims_keep_their_numbers() {
+        use Previous::{Capped, Delivered, Lost, None, Released, Reverted};
+        let numbers = [None, Delivered, Released, Lost, Capped, Reverted].map(|it| it as u8);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
+    }
+}

@@ -157,3 +157,79 @@ impl Params {
         matches!((lane, task), (Class::Vm, _) | (Class::Rollup, Class::Rollup))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_devnet_preset_is_valid_and_admits_its_block() {
+        let params = Params::devnet();
+        params.assert_valid();
+        // R3.3 for two txs, one with a call: B = 1,500 s of critical path; 1.2 B + 2 p50 + margin.
+        let needed_s = 12 * 1_500 / 10 + 2 * 360 + params.settle_margin_blocks * params.l1_block_s;
+        assert_eq!(needed_s, 2_530);
+        assert!(needed_s <= params.proving_blocks * params.l1_block_s);
+    }
+
+    #[test]
+    fn slots_follow_each_other_every_ten_blocks() {
+        let params = Params::devnet();
+        let slot = Slot(3);
+        assert_eq!(params.slot_start(slot), 330);
+        assert_eq!(params.deal_block(slot), 336);
+        assert_eq!(params.reveal_end(slot), 340);
+        assert_eq!(params.reveal_end(slot), params.slot_start(Slot(4)));
+    }
+
+    #[test]
+    fn an_epochs_snapshot_lies_64_blocks_before_its_first_slot() {
+        let params = Params::devnet();
+        for (slot, block) in [(0, 236), (31, 236), (32, 556), (63, 556), (64, 876)] {
+            assert_eq!(params.snapshot_block(Slot(slot)), block, "slot {slot}");
+        }
+        let young = Params { genesis_block: 10, ..params };
+        assert_eq!(young.snapshot_block(Slot(0)), 0, "a chain that begins later than that");
+    }
+
+    #[test]
+    fn a_vm_lane_does_everything_and_a_rollup_lane_no_vm() {
+        use Class::{Rollup, Vm};
+        let able = [(Vm, Vm), (Vm, Rollup), (Rollup, Rollup), (Rollup, Vm)];
+        assert_eq!(
+            able.map(|(lane, task)| Params::can_prove(lane, task)),
+            [true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn caps_and_silence_are_multiples() {
+        let params = Params::devnet();
+        assert_eq!(params.claim_cap_ms(Kind::Vm), 480_000);
+        assert_eq!(params.claim_cap_ms(Kind::Root), 720_000);
+        assert_eq!(params.silence_ms(), 15_000);
+        assert_eq!((params.units_of(Kind::Base), params.units_of(Kind::Tx)), (175, 0));
+    }
+
+    /// Each change alone makes a network that would stop.
+    #[test]
+    fn contradicting_numbers_are_refused() {
+        let devnet = Params::devnet;
+        let wrong = [
+            Params { l1_block_s: 0, ..devnet() },
+            Params { reveal_blocks: 1, ..devnet() },
+            Params { settle_margin_blocks: 1_500, ..devnet() },
+            Params { p50_ms: [0; 6], ..devnet() },
+            Params { claim_cap_p50s: 0, ..devnet() },
+            Params { beat_ms: 0, ..devnet() },
+            Params { missed_beats: 0, ..devnet() },
+            Params { watchers: 1, ..devnet() },
+            Params { epoch_slots: 0, ..devnet() },
+            Params { undo_blocks_max: 0, ..devnet() },
+        ];
+        for params in wrong {
+            let refused = std::panic::catch_unwind(|| params.assert_valid()).is_err();
+            assert!(refused, "{params:?}");
+        }
+    }
+}

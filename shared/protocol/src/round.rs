@@ -166,10 +166,11 @@ impl Round {
     }
 
     /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
-    /// capped.
+    /// capped, nor the maker of a proof that was refused.
     #[must_use]
     pub fn is_eligible(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| !it.lost && !it.fell && !it.capped)
+        let fit = |it: &Standing| !it.lost && !it.fell && !it.capped && it.refused == 0;
+        self.lanes.get(&lane).is_some_and(fit)
     }
     /// Whether the lane is not lost.
     #[must_use]
@@ -221,6 +222,7 @@ impl Round {
     pub fn hold(&mut self, now: Millis, task: usize, lane: LaneId, hold: Hold) {
         assert!(self.lanes.contains_key(&lane), "{lane} is not of this epoch");
         let it = &mut self.tasks[task];
+        assert!(it.order.contains(&lane), "{lane} cannot prove {}", it.node);
         it.holds.insert(lane, hold);
         it.changed = now;
         it.open_since = None;
@@ -291,6 +293,7 @@ impl Round {
         let makers = [children.first().and_then(of), children.last().and_then(of)];
         if makers != self.tasks[task].makers {
             let order = self.deal.crown_ranks(self.tasks[task].node, makers);
+            assert_eq!(order.len(), self.lanes.len(), "everybody has a rank in the crown");
             self.tasks[task].makers = makers;
             self.tasks[task].order = order;
         }
@@ -329,6 +332,7 @@ impl Round {
             keepers.extend(able.take(parent.rights()));
         }
         keepers.remove(&maker);
+        assert!(keepers.len() < self.lanes.len().max(1), "a maker is not its own keeper");
         keepers
     }
 

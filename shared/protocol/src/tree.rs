@@ -155,6 +155,7 @@ impl Tree {
             next += 1;
         }
         found.sort_unstable();
+        assert!(found.is_sorted_by(|a, b| a < b), "a tree has no node twice");
         found
     }
 }

@@ -15,6 +15,8 @@ pub use own::ended;
 
 /// Slots shown at most: one screen.
 pub const SLOTS_SHOWN_MAX: usize = 16;
+/// The newest slots are shown even if nothing was revealed in them; older empty ones are not.
+pub const EMPTY_SHOWN_MAX: usize = 3;
 /// Own tasks shown at most.
 pub const TASKS_SHOWN_MAX: usize = 64;
 
@@ -25,7 +27,8 @@ pub struct View {
     pub now: Millis,
     /// Why no own lane has a claim; `None` if one has.
     pub idle: Option<&'static str>,
-    /// Newest slots, oldest first, at most [`SLOTS_SHOWN_MAX`].
+    /// Newest slots, oldest first, at most [`SLOTS_SHOWN_MAX`]; without a revealed block only the
+    /// newest [`EMPTY_SHOWN_MAX`].
     pub slots: Vec<SlotView>,
     /// Own lanes.
     pub lanes: Vec<LaneView>,
@@ -172,6 +175,3 @@ pub struct TaskView {
     /// Peak memory in MB, once made.
     pub peak_mb: Option<u32>,
 }
-
-#[cfg(test)]
-mod tests;

@@ -137,17 +137,20 @@ impl Working {
         Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
     }
 
-    /// Proves and sends every tx that is due, one after the other.
+    /// Proves every tx that is due, one after the other, then sends them together: a sequencer
+    /// proposes as soon as there is something to propose.
     async fn send_due(&mut self) -> anyhow::Result<()> {
         if self.head + 1 < self.params.genesis_block {
             return Ok(());
         }
         self.busy = true;
+        let mut proved = Vec::new();
         for input in self.traffic.due(self.slot()) {
             let proof = self.prove(&input).await?;
-            let tx = with_proof(&input, proof);
-            let hex = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
-            self.submit(hex).await;
+            proved.push(with_proof(&input, proof));
+        }
+        for tx in proved {
+            self.submit(to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?).await;
             self.traffic.accepted(&tx);
         }
         self.busy = false;
@@ -178,26 +181,32 @@ impl Working {
     /// Sends the tx until the sequencer takes it or says that it has it.
     async fn submit(&self, tx: String) {
         let request = Request::SubmitTx { tx };
-        loop {
-            let answer = match Client::connect(&self.socket).await {
-                Ok(mut client) => client.ask(&request).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(Reply::Accepted { text }) => {
-                    return tracing::info!("a client's tx is taken: {text}");
-                }
-                Ok(Reply::Refused { code, text }) => {
-                    // Its nonce was used, or it waits already: L1 will tell.
-                    if matches!(code.as_str(), "MEM-003" | "MEM-006") {
-                        return;
-                    }
-                    tracing::warn!(code, "a client's tx is not taken yet: {text}");
-                }
-                Ok(Reply::Snapshot(_)) => {}
-                Err(error) => tracing::debug!(%error, "the sequencer does not answer yet"),
-            }
+        while !self.is_taken(&request).await {
             tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Whether the sequencer has the tx now, or L1 will tell.
+    async fn is_taken(&self, request: &Request) -> bool {
+        let answer = match Client::connect(&self.socket).await {
+            Ok(mut client) => client.ask(request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(Reply::Accepted { text }) => {
+                tracing::info!("a client's tx is taken: {text}");
+                true
+            }
+            Ok(Reply::Refused { code, text }) => {
+                tracing::info!(code, "a client's tx is not taken: {text}");
+                // Its nonce was used, or it waits already.
+                matches!(code.as_str(), "MEM-003" | "MEM-006")
+            }
+            Ok(Reply::Snapshot(_)) => false,
+            Err(error) => {
+                tracing::debug!(%error, "the sequencer does not answer yet");
+                false
+            }
         }
     }
 }

@@ -53,22 +53,22 @@ impl Watcher {
     pub(crate) async fn next(&mut self, window_s: u64) -> anyhow::Result<Watched> {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(snapshot) = self.look().await else { return Ok(Watched::Nothing) };
-        for slot in &snapshot.slots {
-            if let Some(revealed) = slot.revealed_ms
-                && slot.settled_ms.is_none()
-                && now().0 > revealed + window_s * 1000
-            {
-                return Ok(Watched::Missed(slot.slot));
-            }
-            if slot.phase == "settled" && !self.reported.contains(&slot.slot) {
-                // The credit records of the last proofs may still be on their way.
-                if slot.payees.is_empty() {
-                    return Ok(Watched::Nothing);
-                }
-                let report = self.report(slot).await?;
-                self.reported.insert(slot.slot);
-                return Ok(Watched::Settled(Box::new(report)));
-            }
+        let missed = |slot: &&SlotView| {
+            let end = slot.revealed_ms.map(|revealed| revealed + window_s * 1000);
+            slot.settled_ms.is_none() && end.is_some_and(|end| now().0 > end)
+        };
+        if let Some(slot) = snapshot.slots.iter().find(missed) {
+            return Ok(Watched::Missed(slot.slot));
+        }
+        // The credit records of the last proofs may still be on their way.
+        let fresh = |slot: &&SlotView| {
+            let told = self.reported.contains(&slot.slot);
+            slot.phase == "settled" && !told && !slot.payees.is_empty()
+        };
+        if let Some(slot) = snapshot.slots.iter().find(fresh) {
+            let report = self.report(slot).await?;
+            self.reported.insert(slot.slot);
+            return Ok(Watched::Settled(Box::new(report)));
         }
         let text = progress(&snapshot);
         if text == self.last {
@@ -118,8 +118,13 @@ fn name(node: &NodeView) -> String {
 }
 
 impl Report {
+    /// One line, for tools or for people.
+    pub(crate) fn line(&self, as_json: bool) -> String {
+        if as_json { self.to_json() } else { self.to_text() }
+    }
+
     /// The line other tools read; its keys do not change.
-    pub(crate) fn to_json(&self) -> String {
+    fn to_json(&self) -> String {
         let tasks: Vec<Value> = self.slot.nodes.iter().map(task_json).collect();
         let payees: Vec<Value> = self
             .slot
@@ -140,7 +145,7 @@ impl Report {
     }
 
     /// The same for people.
-    pub(crate) fn to_text(&self) -> String {
+    fn to_text(&self) -> String {
         let payees: Vec<String> = self
             .slot
             .payees

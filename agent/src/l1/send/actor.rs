@@ -4,58 +4,48 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy::{
     consensus::{Transaction as _, TxEnvelope},
-    eips::eip2718::{Decodable2718 as _, Encodable2718 as _},
-    network::{EthereumWallet, NetworkTransactionBuilder as _, TransactionBuilder as _},
-    primitives::{Address as EvmAddress, B256, U256, keccak256},
+    eips::eip2718::Decodable2718 as _,
+    network::EthereumWallet,
+    primitives::{Address as EvmAddress, B256, U256},
     providers::Provider as _,
-    rpc::types::{TransactionReceipt, TransactionRequest},
+    rpc::types::TransactionReceipt,
     signers::local::PrivateKeySigner,
-    transports::TransportError,
 };
 use futures::future::join_all;
 use protocol::{Address, Hash};
 use tokio::sync::mpsc;
 
-use super::{Intent, IntentLog, Outcome, Receipt, Request, SendPolicy, Signed, Tx};
-use crate::l1::{
-    L1, L1Error,
-    bindings::{
-        Registry::RegistryErrors, Rewards::RewardsErrors, Slots::SlotsErrors, Token::TokenErrors,
-    },
-    calls::Call,
-    client::evm,
+use super::{
+    Intent, IntentLog, Outcome, Receipt, Request, SendPolicy, Signed, Tx, form::is_unfunded,
 };
+use crate::l1::{L1, L1Error, calls::Call, client::evm};
 
-/// Signed forms of one nonce: 1.125^32 is 43 times the first fee; then the last one is repeated.
-const FORMS_MAX: usize = 32;
-/// Gas above the estimate, in percent: storage may change before inclusion.
-const GAS_MARGIN_PERCENT: u64 = 25;
-/// Estimates tried before the caller is told that L1 does not answer.
-const ESTIMATES_MAX: u32 = 5;
+/// Ended nonces that are remembered: the same call again within that many gets the same answer.
+const KNOWN_MAX: usize = 1_024;
 /// Looks at L1 that must agree before a nonce counts as used by somebody else: an endpoint may
 /// know the nonce before it serves the receipt.
 const TAKEN_LOOKS: u32 = 8;
 
 /// Owner of one account's nonce.
 pub(super) struct Actor {
-    l1: L1,
-    wallet: EthereumWallet,
-    account: EvmAddress,
+    pub(super) l1: L1,
+    pub(super) wallet: EthereumWallet,
+    pub(super) account: EvmAddress,
     log: Arc<dyn IntentLog>,
-    policy: SendPolicy,
-    known: BTreeMap<u64, Known>,
+    pub(super) policy: SendPolicy,
+    pub(super) known: BTreeMap<u64, Known>,
 }
 
 /// A nonce of ours.
-struct Known {
-    tx: Tx,
+pub(super) struct Known {
+    pub(super) tx: Tx,
     /// Every endpoint refused every form for lack of funds: it is in no pool.
     unfunded: bool,
 }
 
 impl Known {
     /// Whether a form of the newest intent was signed; others are of an older purpose.
-    fn is_spoken(&self) -> bool {
+    pub(super) fn is_spoken(&self) -> bool {
         self.tx.signed.iter().any(|form| is_form_of(form, &self.tx.intent.call))
     }
 }
@@ -317,93 +307,6 @@ impl Actor {
         }
     }
 
-    /// Fee and tip of the next form: at least 1/8 above the last on both (nodes ask for 10 %);
-    /// `None` if the last form stays the last.
-    async fn fees(&self, nonce: u64) -> Option<(u128, u128)> {
-        let policy = self.policy;
-        let estimate = loop {
-            match self.l1.provider.estimate_eip1559_fees().await {
-                Ok(fees) => break fees,
-                Err(error) => tracing::debug!(%error, "no fee estimate"),
-            }
-            tokio::time::sleep(policy.poll).await;
-        };
-        let mut tip = estimate.max_priority_fee_per_gas.max(policy.tip_floor);
-        let mut fee = estimate.max_fee_per_gas.max(tip);
-        let forms = self.known.get(&nonce).map_or(&[][..], |it| &it.tx.signed);
-        if let Some(last) = forms.last() {
-            tip = tip.max(last.tip + last.tip / 8 + 1);
-            fee = fee.max(last.max_fee + last.max_fee / 8 + 1).max(tip);
-            if forms.len() >= FORMS_MAX || fee > policy.fee_cap {
-                return None;
-            }
-        }
-        Some((fee.min(policy.fee_cap), tip.min(policy.fee_cap)))
-    }
-
-    async fn sign(
-        &self,
-        intent: &Intent,
-        gas: u64,
-        max_fee: u128,
-        tip: u128,
-    ) -> Result<Signed, L1Error> {
-        let request = self
-            .request(&intent.call)
-            .with_nonce(intent.nonce)
-            .with_chain_id(self.l1.contracts.chain_id)
-            .with_gas_limit(gas)
-            .with_max_fee_per_gas(max_fee)
-            .with_max_priority_fee_per_gas(tip);
-        let envelope =
-            request.build(&self.wallet).await.map_err(|_| L1Error::Key("the operator's secret"))?;
-        let raw = envelope.encoded_2718();
-        let hash = Hash(keccak256(&raw).0);
-        Ok(Signed { nonce: intent.nonce, hash, max_fee, tip, raw })
-    }
-
-    /// Gas limit of `call`, if the contract would take it now.
-    async fn estimate(&self, call: &Call) -> Result<u64, L1Error> {
-        let mut tried = 0;
-        loop {
-            let error = match self.l1.provider.estimate_gas(self.request(call)).await {
-                Ok(gas) => return Ok(gas + gas * GAS_MARGIN_PERCENT / 100),
-                Err(error) => error,
-            };
-            if is_unfunded(&error) {
-                let account = Address(self.account.into_array());
-                return Err(L1Error::Unfunded { account, why: error.to_string() });
-            }
-            if error.is_error_resp() {
-                return Err(L1Error::Reverted { purpose: call.purpose.clone(), why: why(&error) });
-            }
-            tried += 1;
-            if tried == ESTIMATES_MAX {
-                return Err(L1Error::rpc("a gas estimate", error));
-            }
-            tokio::time::sleep(self.policy.poll).await;
-        }
-    }
-
-    /// Why a call that was mined did not have its effect: what the contract says to it now.
-    async fn reverted(&self, call: &Call) -> L1Error {
-        match self.estimate(call).await {
-            Err(error @ L1Error::Reverted { .. }) => error,
-            _ => L1Error::Reverted {
-                purpose: call.purpose.clone(),
-                why: "it was mined too early or too late".into(),
-            },
-        }
-    }
-
-    fn request(&self, call: &Call) -> TransactionRequest {
-        TransactionRequest::default()
-            .with_from(self.account)
-            .with_to(evm(call.to))
-            .with_value(U256::from(call.value))
-            .with_input(call.data.clone())
-    }
-
     /// The lowest nonce that is neither used on L1 nor ended in our log. What a reorg undid comes
     /// first: it would hold back everything after it.
     async fn next_nonce(&mut self) -> Result<u64, L1Error> {
@@ -454,6 +357,12 @@ impl Actor {
         let written = intent.clone();
         self.write(move |log| log.intent(&written)).await?;
         let signed = self.known.remove(&intent.nonce).map_or_else(Vec::new, |it| it.tx.signed);
+        let oldest = self.known.first_key_value().filter(|(_, it)| it.tx.receipt.is_some());
+        if let Some(nonce) = oldest.map(|(nonce, _)| *nonce)
+            && self.known.len() >= KNOWN_MAX
+        {
+            self.known.remove(&nonce);
+        }
         let tx = Tx { intent, signed, receipt: None };
         self.known.insert(tx.intent.nonce, Known { tx, unfunded: false });
         Ok(())
@@ -488,19 +397,4 @@ fn is_form_of(form: &Signed, call: &Call) -> bool {
             && it.input().as_ref() == call.data
             && it.value() == U256::from(call.value)
     })
-}
-
-fn is_unfunded(error: &TransportError) -> bool {
-    error.is_error_resp() && error.to_string().to_lowercase().contains("insufficient funds")
-}
-
-/// The contract's error by its name, or the node's words.
-fn why(error: &TransportError) -> String {
-    let Some(answer) = error.as_error_resp() else { return error.to_string() };
-    let slots = answer.as_decoded_interface_error::<SlotsErrors>().map(|it| format!("{it:?}"));
-    slots
-        .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<RegistryErrors>()?)))
-        .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<RewardsErrors>()?)))
-        .or_else(|| Some(format!("{:?}", answer.as_decoded_interface_error::<TokenErrors>()?)))
-        .unwrap_or_else(|| answer.message.to_string())
 }

@@ -126,6 +126,24 @@ impl VerifyingKeys {
         Ok(Self { setup, keys, set })
     }
 
+    /// The keys pinned for the devnet's setup: enough to accept proofs without a key folder.
+    ///
+    /// # Errors
+    /// [`SetupError::Insecure`] on another chain, [`KeyError::Missing`] for a key that is not
+    /// pinned.
+    pub fn pinned(chain_id: u64) -> Result<Self, KeyError> {
+        let setup = SetupConstants::insecure(chain_id)?;
+        let pins = Pins::committed();
+        let mut keys = BTreeMap::new();
+        for kind in Kind::ALL {
+            let pin = pins.keys.get(kind.name()).ok_or(KeyError::Missing(kind))?;
+            let bytes = hex::decode(&pin.bytes).map_err(|_| KeyError::Missing(kind))?;
+            let key = Verifying::derive(kind, &bytes, &setup);
+            keys.insert(kind, key.map_err(|_| KeyError::Missing(kind))?);
+        }
+        Self::new(setup, keys)
+    }
+
     /// The constants of the setup.
     #[must_use]
     pub const fn setup(&self) -> &SetupConstants {

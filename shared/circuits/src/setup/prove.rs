@@ -5,6 +5,9 @@
 //! before anybody hears of it. Meant to run in a process of its own: the prover library aborts when
 //! memory ends, and nothing here can be cancelled but by ending the process.
 
+pub mod codec;
+pub mod leaf;
+
 use super::{
     accept::{Accepted, Refusal, accept},
     check::{Unsatisfied, satisfied},
@@ -330,17 +333,30 @@ pub fn prove(
     progress: &mut dyn FnMut(ProvePhase),
 ) -> Result<Made, ProveError> {
     meter::reset_peak();
+    let keys = folder.verifying_keys()?;
+    let material = || folder.proving_material(work.kind());
+    prove_with((&keys, &material), work, payee, progress)
+}
+
+/// Verifying keys, and how to load what the proof is made with once that is worth it.
+type Keys<'a> = (&'a VerifyingKeys, &'a dyn Fn() -> Result<ProvingMaterial, KeyError>);
+
+fn prove_with(
+    (keys, material): Keys<'_>,
+    work: &Work,
+    payee: Address,
+    progress: &mut dyn FnMut(ProvePhase),
+) -> Result<Made, ProveError> {
     let (clock, cpu) = (Instant::now(), meter::cpu_ms());
     progress(ProvePhase::Checking);
-    let keys = folder.verifying_keys()?;
-    let children = accepted_children(&keys, work)?;
-    let input = work.input(payee, &keys)?;
+    let children = accepted_children(keys, work)?;
+    let input = work.input(payee, keys)?;
     let credit = work.record(payee)?;
     let expected = input.check()?;
-    let builder = Builder { keys: &keys, children: &children, input: &input };
+    let builder = Builder { keys, children: &children, input: &input };
     satisfied(&builder.build(CircuitBuilderStage::Mock, None)?)?;
     progress(ProvePhase::Loading);
-    let material = folder.proving_material(work.kind())?;
+    let material = material()?;
     let breaks = Some(material.break_points.clone());
     let circuit = builder.build(CircuitBuilderStage::Prover, breaks)?;
     progress(ProvePhase::Proving);
@@ -350,7 +366,7 @@ pub fn prove(
     let instances = public.iter().map(|word| to_word(*word)).collect();
     let proof = Proof { kind: work.kind(), instances, proof, credit };
     let accepting = Instant::now();
-    let accepted = proof.accept(&keys).map_err(ProveError::OwnRefused)?;
+    let accepted = proof.accept(keys).map_err(ProveError::OwnRefused)?;
     let accept_ms = millis(accepting);
     if accepted.words() != expected.iter().map(|word| to_word(*word)).collect::<Vec<Word>>() {
         return Err(ProveError::Own("it does not say what the witness says"));
@@ -435,3 +451,6 @@ fn run_with<E: EncodedChallenge<G1Affine>, T: TranscriptWriterBuffer<Vec<u8>, G1
     .map_err(|error| ProveError::Library(format!("{error:?}")))?;
     Ok(transcript.finalize())
 }
+
+#[cfg(test)]
+mod tests;

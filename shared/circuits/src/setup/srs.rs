@@ -42,7 +42,9 @@ const INSECURE_SEED: [u8; 32] = *b"coppice: insecure devnet setup 1";
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The insecure setup on a network that is not the devnet.
-    #[error("the insecure setup is for chain id {DEVNET_CHAIN_ID}, not {0}; import a real one")]
+    #[error(
+        "the insecure setup is for chain id {DEVNET_CHAIN_ID}, not {0}; this version has no other"
+    )]
     Insecure(u64),
     /// A file that holds something else than powers of one secret.
     #[error("{path} is no usable setup: {why}")]

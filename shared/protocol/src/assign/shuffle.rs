@@ -41,6 +41,7 @@ pub fn shuffled_indices(count: u32, seed: Hash) -> Vec<u32> {
             let position = flip.max(*index);
             let source = sources[(position / POSITIONS_PER_HASH) as usize].0;
             let byte = source[(position % POSITIONS_PER_HASH / 8) as usize];
+            assert!(flip < count, "a flip stays in the list");
             if byte >> (position % 8) & 1 == 1 {
                 *index = flip;
             }

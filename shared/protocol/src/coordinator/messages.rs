@@ -135,7 +135,7 @@ impl Coordinator {
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.is_alive(lane) || !round.tasks[found].order.contains(&lane) {
+        if !round.is_credible(lane) || !round.tasks[found].order.contains(&lane) {
             return;
         }
         let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));
@@ -216,6 +216,7 @@ impl Coordinator {
         if !self.ledger.add(task, proof) {
             return;
         }
+        assert!(self.ledger.has(task), "what is kept is in the ledger");
         actions.push(Action::Persist(record));
         for round in self.rounds.values_mut() {
             if let Some(found) = round.find(task) {
@@ -235,6 +236,7 @@ impl Coordinator {
     ) {
         let Some(live) = self.claims.live(lane).copied() else { return };
         let Proof { statement, blob, .. } = proof;
+        assert_eq!(proof.origin, Origin::Own, "only what we made is announced as made");
         if !self.claims.advance(now, lane, Stage::Made { statement }) {
             return;
         }

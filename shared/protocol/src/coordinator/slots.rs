@@ -77,7 +77,7 @@ impl Coordinator {
         }
         let oldest = self.chain.slots().next().map_or(Slot(0), |(slot, _)| slot);
         self.recorded.retain(|&slot| oldest <= slot);
-        self.beats.retain(|&slot, _| oldest <= slot);
+        self.ended.retain(|&slot, _| oldest <= slot);
     }
 
     /// Whether L1 says something else about the slot than what its round was made from.
@@ -101,8 +101,7 @@ impl Coordinator {
         self.end_claims(now, slot, how, actions);
         let Some(round) = self.rounds.remove(&slot) else { return };
         if !settled {
-            let beats = round.lanes.into_iter().filter_map(|(lane, it)| Some((lane, it.beat?)));
-            self.beats.insert(slot, beats.collect());
+            self.ended.insert(slot, round);
             return;
         }
         for task in round.tasks {
@@ -162,10 +161,8 @@ impl Coordinator {
         for task in &mut round.tasks {
             task.accepted = self.ledger.has(task.id);
         }
-        for (lane, beat) in self.beats.remove(&slot).unwrap_or_default() {
-            if let Some(standing) = round.lanes.get_mut(&lane) {
-                standing.beat = Some(beat);
-            }
+        if let Some(ended) = self.ended.remove(&slot) {
+            round.inherit(&ended);
         }
         self.rounds.insert(slot, round);
         self.take_up(now, slot, actions);

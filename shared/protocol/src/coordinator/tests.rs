@@ -10,6 +10,7 @@ mod faults;
 mod limits;
 mod reorgs;
 mod restarts;
+mod views;
 
 use crate::io::{Action, Message};
 use bench::{Bench, Do, check, lane, payee};

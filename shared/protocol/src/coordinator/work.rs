@@ -52,6 +52,8 @@ impl Coordinator {
             let task = &round.tasks[found];
             let proofs = task.children.iter().map(|&it| self.ledger.best(round.tasks[it].id));
             let Some(children) = proofs.map(|it| it.map(|it| it.blob)).collect() else { continue };
+            let children: Vec<crate::BlobId> = children;
+            assert_eq!(children.len(), task.children.len(), "{} has all its inputs", task.node);
             let (block, node, payee) = (round.reveal.block, task.node, self.payee(lane));
             if self.claims.advance(now, lane, Stage::Machine) {
                 let task = live.task;
@@ -87,17 +89,18 @@ impl Coordinator {
             return;
         }
         let best = || best_task(now, round, (lane, class), &self.params);
-        if let Some(task) = self.unspoken(round).or_else(best) {
+        if let Some(task) = self.unspoken(round, class).or_else(best) {
             self.claim(slot, lane, task, actions);
         }
     }
 
     /// A task that we have proved already, for another slot or before a restart, and that nobody
     /// announced in this one: telling costs nothing.
-    fn unspoken(&self, round: &Round) -> Option<usize> {
+    fn unspoken(&self, round: &Round, class: Class) -> Option<usize> {
         let quiet = |task: usize| {
             let it = &round.tasks[task];
-            it.accepted && it.offers.is_empty() && it.holds.is_empty()
+            let unheard = it.offers.is_empty() && it.holds.is_empty();
+            it.accepted && unheard && can_prove(round, task, class)
         };
         (0..round.tasks.len())
             .find(|&task| quiet(task) && self.ledger.own(round.tasks[task].id).is_some())
@@ -116,6 +119,7 @@ impl Coordinator {
             cap_at,
             inputs_until: now.after(self.params.inputs_wait_ms),
         };
+        assert!(it.open_since.is_some() || it.accepted, "{} is not open", it.node);
         let own = self.ledger.own(it.id).copied();
         self.claims.begin(now, lane, promise, actions);
         let seq = self.claims.last_seq(lane);
@@ -156,6 +160,7 @@ impl Coordinator {
         let holders = round.holders.get(&statement).into_iter().flatten();
         from.extend(holders.filter(|&&it| it != maker.prover() && Some(it) != self.own));
         from.truncate(FETCH_FROM_MAX);
+        assert!(!from.is_empty(), "somebody announced what is fetched");
         actions.push(Action::Fetch { blob, task: round.tasks[task].id, from });
     }
 
@@ -172,6 +177,7 @@ impl Coordinator {
         let since = *round.root_since.get_or_insert(number);
         let makers: Vec<LaneId> = self.ledger.of(root).iter().filter_map(|it| it.maker).collect();
         let Some(turn) = self.own.and_then(|own| turn(round, &makers, own)) else { return };
+        assert!(round.tasks[round.root()].accepted, "only an accepted root is submitted");
         if since + turn as u64 * self.params.submit_priority_blocks <= number {
             round.submitted = true;
             actions.push(Action::SubmitRoot { slot, statement, blob });

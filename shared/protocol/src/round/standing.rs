@@ -32,6 +32,8 @@ pub struct Standing {
     pub fell: bool,
     /// Ran into a cap (R5.1).
     pub capped: bool,
+    /// Announced proofs of it that were refused, or could not be had.
+    pub refused: u8,
 }
 
 impl Standing {
@@ -45,6 +47,7 @@ impl Standing {
             lost: false,
             fell: false,
             capped: false,
+            refused: 0,
         }
     }
     /// How long without a beat makes it silent: a lane that never spoke in this round has twice as
@@ -61,7 +64,29 @@ impl Standing {
     }
 }
 
+/// From this many refused proofs on a lane's claims count for nothing (R10.3). One may be a crash
+/// between the announcement and the first fetch.
+const REFUSED_MAX: u8 = 2;
+
 impl Round {
+    /// Whether the lane's claims count: it is here, and its word was good so far.
+    #[must_use]
+    pub fn is_credible(&self, lane: LaneId) -> bool {
+        self.lanes.get(&lane).is_some_and(|it| !it.lost && it.refused < REFUSED_MAX)
+    }
+
+    /// Goes on from what was heard under another deal of the slot. The mesh takes every message
+    /// once, so what was said stays said: beats, notices, copies held.
+    pub(crate) fn inherit(&mut self, ended: &Self) {
+        for (lane, standing) in &mut self.lanes {
+            if let Some(before) = ended.lanes.get(lane) {
+                standing.beat = before.beat;
+                standing.notices.clone_from(&before.notices);
+            }
+        }
+        self.holders.clone_from(&ended.holders);
+    }
+
     /// Only a beat with a higher number is news: old ones can be repeated by anybody. It refutes
     /// every notice that stopped counting before it, and so a loss.
     pub(crate) fn on_beat(&mut self, now: Millis, lane: LaneId, n: u64, task: TaskId) {

@@ -137,6 +137,7 @@ pub(super) fn lay_out(
         }
         places.push(task);
     }
+    assert_eq!(places.len(), tree.nodes().len(), "every place has a task");
     for place in 0..places.len() {
         if let Some(parent) = tree.parent(place) {
             tasks[places[place]].parents.push(places[parent]);
@@ -208,6 +209,9 @@ impl Round {
             }
         }
         for &(lane, seq) in &refused {
+            if let Some(standing) = self.lanes.get_mut(&lane) {
+                standing.refused = standing.refused.saturating_add(1);
+            }
             self.let_go(now, lane, seq.saturating_add(1));
         }
         refused.into_iter().map(|(lane, _)| lane).collect()

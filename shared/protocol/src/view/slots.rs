@@ -1,6 +1,6 @@
 //! Slots, their phases, nodes and subtrees as the screens show them.
 
-use super::{NodeView, PhaseView, SLOTS_SHOWN_MAX, SlotView, SubtreeView, View};
+use super::{EMPTY_SHOWN_MAX, NodeView, PhaseView, SLOTS_SHOWN_MAX, SlotView, SubtreeView, View};
 use crate::{
     Coordinator,
     chain::SlotFacts,
@@ -13,8 +13,11 @@ impl Coordinator {
     /// Everything there is to see, as of the last step.
     #[must_use]
     pub fn view(&self) -> View {
+        let newest = self.chain().slots().rev().enumerate();
+        // Empty slots must not push the one that is being proved off the list.
+        let shown = newest.filter(|(age, (_, it))| *age < EMPTY_SHOWN_MAX || it.reveal.is_some());
         let mut slots: Vec<SlotView> =
-            self.chain().slots().rev().take(SLOTS_SHOWN_MAX).map(|it| self.slot_view(it)).collect();
+            shown.take(SLOTS_SHOWN_MAX).map(|(_, it)| self.slot_view(it)).collect();
         slots.reverse();
         let head = self.chain().head();
         View {
@@ -77,12 +80,11 @@ impl Coordinator {
         }
     }
 
-    /// Blocks up to the reveal, counted back and forth from the newest block's time; seconds after
-    /// it (R2.1).
+    /// Blocks up to the reveal, timed from it or from the newest block; seconds after it (R2.1).
     fn phases(&self, slot: Slot, facts: &SlotFacts) -> Vec<PhaseView> {
         let params = self.params();
-        let head = self.chain().head();
-        let (number, time_s) = head.map_or((0, 0), |it| (it.number, it.time_s));
+        let head = self.chain().head().map_or((0, 0), |it| (it.number, it.time_s));
+        let (number, time_s) = facts.reveal.map_or(head, |it| (it.number, it.time_s));
         let block_at = |block: u64| {
             let ahead = block.saturating_sub(number) * params.l1_block_s;
             let behind = number.saturating_sub(block) * params.l1_block_s;
@@ -90,8 +92,8 @@ impl Coordinator {
         };
         let start = params.slot_start(slot);
         let reveal_at = block_at(start + params.proposal_blocks);
-        let revealed =
-            facts.reveal.map_or(block_at(params.reveal_end(slot)), |it| Millis(it.time_s * 1000));
+        let end = facts.reveal.map_or(params.reveal_end(slot), |it| it.number);
+        let revealed = block_at(end).max(reveal_at);
         let margin = params.settle_margin_blocks * params.l1_block_s * 1000;
         let end = revealed.after(params.proving_blocks * params.l1_block_s * 1000);
         let late = Millis(end.0.saturating_sub(margin));
@@ -108,7 +110,7 @@ impl Coordinator {
         };
         vec![
             phase("proposal", block_at(start), reveal_at, facts.proposal.is_some()),
-            phase("reveal", reveal_at, revealed.max(reveal_at), facts.reveal.is_some()),
+            phase("reveal", reveal_at, revealed, facts.reveal.is_some()),
             phase("proving", revealed, late, root || settled),
             phase("settle", late, end, settled),
         ]

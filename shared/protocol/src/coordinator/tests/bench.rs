@@ -266,6 +266,10 @@ impl Bench {
         Message::Beat { lane: lane(prover), slot: self.slot, n, task: TaskId::default() }
     }
 
+    pub(super) const fn number_of(&self, message: Message) -> Option<u64> {
+        if let Message::Beat { n, .. } = message { Some(n) } else { None }
+    }
+
     pub(super) fn hear(&mut self, message: Message) {
         let from = message.speaker().prover();
         self.step(Input::Peer { from, message });

@@ -383,6 +383,27 @@ fn a_proof_that_cannot_be_had_counts_as_not_made_after_three_tries() {
 }
 
 #[test]
+fn two_refused_proofs_make_a_lanes_claims_worthless() {
+    let mut bench = Bench::new(Some(2), 3, &[1, 0]);
+    bench.run(&Do::Reveal);
+    bench.run(&Do::Plan);
+    for (name, seq) in [("vm/0.0", 1), ("base/1", 2)] {
+        let round = bench.machine.round(bench.slot).unwrap();
+        assert!(round.is_credible(lane(1)), "before {name}");
+        bench.run(&Do::Made(1, name, seq));
+        for _ in 0..3 {
+            bench.run(&Do::NotFetched(1, name));
+            bench.run(&Do::Beats(15, &[]));
+        }
+    }
+    let round = bench.machine.round(bench.slot).unwrap();
+    assert!(!round.is_credible(lane(1)) && !round.is_eligible(lane(1)));
+    bench.hear(bench.claim(1, "base/0", 3));
+    let round = bench.machine.round(bench.slot).unwrap();
+    assert!(round.tasks[round.find(bench.named("base/0")).unwrap()].holds.is_empty());
+}
+
+#[test]
 fn a_refused_announcement_is_not_revived_by_repeating_it() {
     let mut bench = Bench::new(Some(2), 3, &[1, 0]);
     [Do::Reveal, Do::Plan, Do::Claim(1, "vm/0.0", 1), Do::Made(1, "vm/0.0", 1)]

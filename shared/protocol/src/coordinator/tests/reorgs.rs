@@ -1,6 +1,6 @@
 //! L1 takes things back: what is undone, what comes back, and what stays (R12.2).
 
-use super::{Bench, Do, check};
+use super::{Bench, Do, check, lane};
 use crate::{Input, domain::Hash};
 
 /// Prover 0 works on the second tx when the block that made the deal, and the reveal, go away.
@@ -107,6 +107,34 @@ fn proofs_outlive_a_reorg_and_are_told_again_under_the_new_deal() {
     assert!(log.contains("claim base/1 0#"), "{log}");
     assert!(log.contains("send made base/1@0 0#"), "{log}");
     assert!(!log.contains("prove base/1"), "{log}");
+}
+
+#[test]
+fn what_was_heard_under_the_old_deal_is_not_forgotten() {
+    let mut bench = Bench::new(Some(2), 3, &[1, 0]);
+    [Do::Reveal, Do::Plan, Do::Beats(10, &[]), Do::Held(1, 0, "base/1")]
+        .iter()
+        .for_each(|what| bench.run(what));
+    let old = bench.beat(1);
+    bench.hear(old);
+    bench.undo();
+    bench.undo();
+    bench.reveal_again();
+    bench.salt_randao(5);
+    bench.run(&Do::Block);
+    let statement = bench.statement(0, "base/1");
+    let round = bench.machine.round(bench.slot).unwrap();
+    assert_eq!(round.lanes[&lane(1)].beat, bench.number_of(old));
+    assert!(round.holders[&statement].contains(&crate::ProverId(1)));
+    // The watcher's word is older than that beat, so it counts for nothing under the new deal.
+    bench.hear(crate::Message::Loss {
+        lane: lane(1),
+        slot: bench.slot,
+        watcher: lane(0),
+        last_beat: 1,
+    });
+    let round = bench.machine.round(bench.slot).unwrap();
+    assert!(round.lanes[&lane(1)].notices.is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! These are not wire formats: a proof travels as the wire's blob, and this never leaves a pipe.
 
-use super::prove::{Proof, Work};
+use super::{Proof, Work};
 use crate::{credit::Record, poseidon::to_word};
 use bincode::Options as _;
 use protocol::{Address, Credit};

@@ -4,13 +4,11 @@
 //! the fields and the setup, because a proof without children carries no claims but the trivial
 //! accumulator (τG, G).
 
-use super::{
-    keys::{VerifyingKeys, point_bytes},
-    prove::Proof,
-};
+use super::Proof;
 use crate::{
     poseidon::{Fr, to_word},
     recursion::family::{ProofLayout, WORDS},
+    setup::keys::{VerifyingKeys, point_bytes},
     tx::Tx,
 };
 use protocol::{Kind, Word};
