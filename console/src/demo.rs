@@ -189,6 +189,7 @@ mod tests {
         let snapshot = snapshot(&view.unwrap(), 1);
         let mut model = Model::new(snapshot.at_ms, "a simulated world", Access::ReadOnly);
         model.screen = console_core::Screen::Tree;
+        model.size = (120, 60);
         update(&mut model, Msg::Link(LinkMsg::Snapshot(Box::new(snapshot))));
         let shown = frame(&model, console_core::Look::default());
         assert!(shown.contains("SIMULATED") && shown.contains("▒ proving"), "{shown}");

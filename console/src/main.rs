@@ -182,7 +182,7 @@ fn farewell(end: End, model: &Model, look: console_core::Look) -> anyhow::Result
     for line in summary(model).iter().take(3) {
         writeln!(out, "{line}")?;
     }
-    if model.snapshot.is_some() {
+    if model.snapshot.as_ref().is_some_and(|snapshot| !snapshot.simulated) {
         writeln!(out, "the agent goes on; coppice-agent status shows it")?;
     }
     Ok(code)

@@ -315,11 +315,13 @@ impl Model {
     pub fn tree_slot(&self) -> Option<&SlotView> {
         let snapshot = self.snapshot.as_ref()?;
         let chosen = self.cursor.tree_slot;
-        snapshot
-            .slots
+        let has_tree = |slot: &&SlotView| !slot.nodes.is_empty();
+        let slots = &snapshot.slots;
+        slots
             .iter()
             .find(|slot| Some(slot.slot) == chosen)
-            .or_else(|| snapshot.slots.iter().rev().find(|slot| !slot.nodes.is_empty()))
+            .or_else(|| current_slot(snapshot).filter(has_tree))
+            .or_else(|| slots.iter().rev().find(has_tree))
             .or_else(|| current_slot(snapshot))
     }
 
@@ -367,8 +369,12 @@ impl Model {
     }
 }
 
-/// The slot in work: the newest that has not ended, else the newest.
+/// The slot in work. Slots overlap: the oldest one that is being proved has the nearest deadline;
+/// without one it is the newest that has not ended, else the newest.
 pub fn current_slot(snapshot: &Snapshot) -> Option<&SlotView> {
+    let proved = |slot: &&SlotView| matches!(slot.phase.as_str(), "proving" | "settling");
     let open = |slot: &&SlotView| !matches!(slot.phase.as_str(), "settled" | "lapsed" | "refused");
-    snapshot.slots.iter().rev().find(open).or_else(|| snapshot.slots.last())
+    let slots = &snapshot.slots;
+    let current = slots.iter().find(proved).or_else(|| slots.iter().rev().find(open));
+    current.or_else(|| slots.last())
 }

@@ -9,6 +9,8 @@ use std::{
     os::fd::AsFd,
     panic, process,
     sync::atomic::{AtomicU8, Ordering},
+    thread,
+    time::Duration,
 };
 
 use crossterm::{
@@ -24,6 +26,9 @@ use crossterm::{
 
 /// Exit code after a fault of the console itself, as Rust programs have it.
 const FAULT: i32 = 101;
+
+/// Pause before a full terminal is tried again: a screen refresh.
+const FULL: Duration = Duration::from_millis(16);
 
 const RAW: u8 = 1;
 const SCREEN: u8 = 2;
@@ -80,7 +85,9 @@ pub(crate) fn write_all(mut bytes: &[u8]) -> io::Result<()> {
         match rustix::io::write(terminal.as_fd(), bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody made the terminal non-blocking, and it is full.
+            Err(rustix::io::Errno::AGAIN) => thread::sleep(FULL),
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,7 +1,7 @@
 //! Money earned, slot by slot: every bar and every sum is made of rows that the agent reported.
 
 use ratatui_core::{buffer::Buffer, layout::Rect, text::Line};
-use wire::control::SlotEarning;
+use wire::control::{PayeeView, SlotEarning};
 
 use crate::{
     command::{self, Command},
@@ -14,6 +14,9 @@ use crate::{
         paint, rule, window,
     },
 };
+
+/// Payees of one slot that are listed.
+const PAYEES_SHOWN: usize = 6;
 
 pub(super) fn draw(view: &View<'_>, size: Size, area: Rect, buffer: &mut Buffer) {
     let earnings = &view.snapshot.earnings;
@@ -29,13 +32,45 @@ pub(super) fn draw(view: &View<'_>, size: Size, area: Rect, buffer: &mut Buffer)
         let height = if size == Size::Small { 6 } else { 10 };
         bars(view, usize::from(area.width), height)
     };
-    let claim = Section::new("Claim", claim(view));
     let below = paint(buffer, area, view, &Section::new(title, rows));
-    let bottom = claim.rows.len() + 1;
+    let mut foot = vec![Section::new("Claim", claim(view))];
+    if size >= Size::Medium {
+        foot.extend(payees(view));
+    }
+    let bottom: usize = foot.iter().map(|section| section.rows.len() + 1).sum();
     let height = usize::from(below.height).saturating_sub(bottom);
     let list = Rect { height: u16::try_from(height).unwrap_or(u16::MAX), ..below };
     paint(buffer, list, view, &slots(view, height));
-    paint(buffer, rule::below(below, height), view, &claim);
+    let mut rest = rule::below(below, height);
+    for section in foot.iter().rev() {
+        rest = paint(buffer, rest, view, section);
+    }
+}
+
+/// Everybody who is paid for the slot under the cursor, or for the newest one.
+fn payees(view: &View<'_>) -> Option<Section> {
+    let earnings = &view.snapshot.earnings;
+    let chosen = view.model.cursor.earning.or(earnings.slots.first().map(|row| row.slot))?;
+    let slot = view.snapshot.slots.iter().find(|slot| slot.slot == chosen)?;
+    if slot.payees.is_empty() {
+        return None;
+    }
+    let pool = slot.pool.as_deref().map_or_else(|| "?".to_owned(), |pool| view.amount(pool));
+    let row = |payee: &PayeeView| {
+        let mine = payee.address == earnings.payee;
+        let role = if mine { Role::Mine } else { Role::Text };
+        view.strip()
+            .text("   ")
+            .cell(role, &view.address(&payee.address), 14)
+            .right(Role::Text, &payee.units.to_string(), 20)
+            .text("           ")
+            .right(Role::Money, &view.amount(&payee.amount), 16)
+            .put(role, if mine { " you" } else { "" })
+            .line()
+    };
+    let rows = slot.payees.iter().take(PAYEES_SHOWN).map(row).collect();
+    let title = format!("Paid for slot {chosen} · pool {pool} {}", view.token());
+    Some(Section::new(title, rows).note(format!("{} payees", slot.payees.len())))
 }
 
 /// Claims that are sent and not yet in a block that stays.

@@ -129,14 +129,18 @@ fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
     strip.line()
 }
 
-/// The last slots and what each earned, newest first.
+/// The other slots and what each earned, newest first.
 fn history(view: &View<'_>, columns: usize) -> Line<'static> {
-    let mut strip = view.strip().muted(" last  ");
+    let mut strip = view.strip().muted(" slots ");
     let current = current_slot(view.snapshot).map(|slot| slot.slot);
     let ended = view.snapshot.slots.iter().rev();
     let mut any = false;
     for slot in ended.filter(|slot| Some(slot.slot) != current || slot.settled_ms.is_some()) {
-        let role = if slot.phase == "settled" { Role::Good } else { Role::Warning };
+        let role = match slot.phase.as_str() {
+            "settled" => Role::Good,
+            "lapsed" | "refused" => Role::Warning,
+            _ => Role::Running,
+        };
         let earned = money::per_slot(view, slot.slot).map(|amount| format!(" +{amount}"));
         let piece = view
             .strip()
@@ -150,7 +154,7 @@ fn history(view: &View<'_>, columns: usize) -> Line<'static> {
         strip = strip.join(piece);
         any = true;
     }
-    if any { strip.line() } else { strip.muted("no slot has ended yet").line() }
+    if any { strip.line() } else { strip.muted("no other slot yet").line() }
 }
 
 /// Subtrees dealt to this agent, then the others, then this agent's tasks.

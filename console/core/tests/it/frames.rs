@@ -201,7 +201,7 @@ fn hidden_amounts_and_addresses_are_nowhere() {
         }
         press(&mut model, keys);
         let shown = screen(&mut model, 120, 40);
-        for secret in ["4.458", "2.906", "1.856", "2500", "0x77e2", "0x52d1", "9.874"] {
+        for secret in ["4.458", "2.906", "1.856", "2500", "0x77e2", "0x52d1", "0xc0ff", "9.874"] {
             assert!(!shown.contains(secret), "{secret} after {keys}:\n{shown}");
         }
     }

@@ -62,8 +62,17 @@ fn settled(slot: u64, revealed: u64) -> SlotView {
         revealed_ms: Some(revealed),
         settled_ms: Some(revealed + 611 * SECOND),
         pool: Some("4000000000000000000".into()),
+        payees: vec![
+            payee("0x1f02c8a7b35e9d4406f1a2c3d4e5f60718293a4b", 290, "1170534813319878910"),
+            payee("0x77e2f00b5c41d8a39e6d12f7300a54b1c2d9c4a9", 460, "1856710393541876892"),
+            payee("0xc0ffee254729296a45a3885639ac7e10f9d54979", 241, "972754793138244197"),
+        ],
         ..SlotView::default()
     }
+}
+
+fn payee(address: &str, units: u64, amount: &str) -> PayeeView {
+    PayeeView { address: address.into(), units, amount: amount.into() }
 }
 
 fn lapsed(slot: u64) -> SlotView {

@@ -64,6 +64,23 @@ fn hostile_text_reaches_no_cell() {
     }
 }
 
+/// The bar of the console: no frame over 5 ms. The best of many, so that a busy machine does not
+/// decide; `benches/frames.rs` shows the whole spread.
+#[test]
+fn a_frame_of_a_large_block_takes_less_than_five_milliseconds() {
+    for keys in ["1", "2", "2vvv", "4", "5"] {
+        let mut model = live(sample::block_of(AT_MS, 700));
+        press(&mut model, keys);
+        let best = (0..50).map(|_| {
+            let start = std::time::Instant::now();
+            render(&mut model, (200, 60), Look::default());
+            start.elapsed()
+        });
+        let best = best.min().unwrap_or_default();
+        assert!(best.as_micros() < 5_000, "{best:?} after {keys}");
+    }
+}
+
 /// Two steps of the fastest change: a screen that must not leave cells of the frame before.
 #[test]
 fn a_frame_does_not_depend_on_the_one_before() {

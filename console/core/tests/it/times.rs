@@ -84,6 +84,25 @@ fn the_return_tells_what_was_missed() {
 }
 
 #[test]
+fn of_slots_that_overlap_the_one_with_the_nearest_deadline_is_shown() {
+    let mut snapshot = sample::two_txs(AT_MS);
+    let next = wire::control::SlotView { slot: 43, phase: "reveal".into(), ..Default::default() };
+    snapshot.slots.push(next);
+    let mut model = live(snapshot);
+    let shown = screen(&mut model, 120, 40);
+    assert!(
+        shown.contains("slot 42 PROVING 02:44/15:00") && shown.contains("43 reveal"),
+        "{shown}"
+    );
+    press(&mut model, "2");
+    assert!(screen(&mut model, 120, 40).contains("Proof tree · slot 42"));
+    if let Some(snapshot) = &mut model.snapshot {
+        snapshot.slots[2].phase = "settled".into();
+    }
+    assert!(screen(&mut model, 120, 40).contains("slot 43 REVEAL"));
+}
+
+#[test]
 fn the_same_state_again_is_no_sign_of_life() {
     let mut model = live(sample::two_txs(AT_MS));
     after(&mut model, 7_000);

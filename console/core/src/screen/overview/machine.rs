@@ -63,7 +63,12 @@ pub(super) fn rows(view: &View<'_>) -> Vec<Line<'static>> {
         view.strip()
             .muted(" cpu ")
             .right(Role::Text, &processor(view), 4)
-            .muted(format!("of {} cores  ram ", machine.cores))
+            .muted(if machine.cores > 0 {
+                format!("of {} cores", machine.cores)
+            } else {
+                String::new()
+            })
+            .muted("  ram ")
             .join(memory(view))
             .line(),
         view.strip().muted(" disk ").text(disk(view)).muted(" free").line(),
