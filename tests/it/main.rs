@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod parameters;
