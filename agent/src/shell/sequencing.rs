@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// L1 counts as caught up when its newest block is not older than this many of its blocks.
-const CAUGHT_UP_BLOCKS: u64 = 8;
+const CAUGHT_UP_BLOCKS: u64 = 30;
 /// How often the screens' data is refreshed.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// Purpose of a sealed block in the journal.

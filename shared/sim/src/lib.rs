@@ -13,7 +13,6 @@ pub mod feed;
 mod l1;
 mod options;
 mod outcome;
-mod queue;
 mod rng;
 mod world;
 

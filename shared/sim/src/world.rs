@@ -2,6 +2,7 @@
 
 mod judge;
 mod perform;
+mod queue;
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,10 @@ use crate::{
     content::Content,
     digest::Digest,
     l1::{GENESIS_S, L1, registration},
-    queue::Queue,
     rng::Rng,
 };
+
+use self::queue::Queue;
 
 /// What can happen.
 #[derive(Clone, Debug)]
