@@ -29,6 +29,7 @@ use crate::{
     config::{Config, Folders, L1Config, MeshConfig, Preset, ProverConfig, WitnessSource},
     error::{Coded, Exit},
     run::now,
+    telemetry,
 };
 
 /// Options of `devnet`.
@@ -206,6 +207,7 @@ impl Network {
         arguments: &Arguments,
     ) -> anyhow::Result<u8> {
         let program = std::env::current_exe()?.with_file_name("coppice-console");
+        telemetry::redirect(&folder.log("devnet"))?;
         let mut child = tokio::process::Command::new(&program)
             .arg("--socket")
             .arg(folder.socket("agent-1"))

@@ -52,7 +52,10 @@ impl Chain {
         agents: &[Role],
         sequencers: &[Role],
     ) -> anyhow::Result<Self> {
-        let keys = key_folder(cache, DEVNET_CHAIN)?.verifying_keys()?;
+        let folder = key_folder(cache, DEVNET_CHAIN)?;
+        // Keys of changed circuits would be found out only by L1, after ten minutes of proving.
+        folder.check_pins()?;
+        let keys = folder.verifying_keys()?;
         let anvil = Anvil::start().await.map_err(coded)?;
         for role in agents.iter().chain(sequencers) {
             anvil.set_wei(role.identity.operator, WEI).await.map_err(coded)?;
