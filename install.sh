@@ -147,7 +147,7 @@ step() {
 }
 
 contracts_test() { (cd "$CONTRACTS" && npx --no-install forge test); }
-docs_build() { RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --workspace --no-deps --document-private-items; }
+docs_build() { RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --release --locked --workspace --no-deps --document-private-items; }
 
 test_all() {
     need_rust

@@ -126,7 +126,7 @@ impl Store {
     /// or restored together cannot vouch for each other.
     ///
     /// # Errors
-    /// See [`StoreError`]; the process ends with [`StoreError::exit_code`].
+    /// See [`StoreError`]; the process ends with the exit code of its `Coded`.
     pub(crate) fn open(
         dir: &Path,
         anchor_dir: &Path,

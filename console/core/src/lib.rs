@@ -1,6 +1,6 @@
 //! The console without a terminal: what it knows, what happens to it, and how that looks.
 //!
-//! Two functions hold everything. [`update`] takes the model and one message and returns what the
+//! Two functions hold everything. [`update()`] takes the model and one message and returns what the
 //! program around has to do; [`draw`] turns the model into a frame. Neither reads a clock, a file
 //! or the environment, so a test, a replay and the terminal see the same screens.
 //!

@@ -11,7 +11,7 @@
 //! | [`prove`] | one task to one accepted proof |
 //! | [`leaf`] | what a `tx` proof in a block leaves out |
 //! | [`evm`] | the root verifier's source and calldata |
-//! | [`bench`] | what each circuit costs, measured |
+//! | [`mod@bench`] | what each circuit costs, measured |
 //! | [`meter`] | CPU time and peak memory of this process |
 
 pub mod accept;

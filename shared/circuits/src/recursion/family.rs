@@ -2,7 +2,7 @@
 //!
 //! Same columns, same gates, same public words; kinds differ in height and key only. That equality
 //! is what lets a parent read a child of either allowed kind with one set of constraints, and
-//! [`assert_one_shape`] refuses keys that break it.
+//! [`same_shape`] refuses keys that break it.
 
 use super::{
     field::{LIMB_BITS, LIMBS},

@@ -67,7 +67,7 @@ struct Block {
 
 const DOMAIN: u64 = 31_337;
 
-/// load r2 [r1]; add r2 r2 r1; store [r1] r2; halt: adds the argument to the slot of that number.
+/// `load r2 [r1]; add r2 r2 r1; store [r1] r2; halt`: adds the argument to the slot of that number.
 fn program() -> Result<Program, WitnessError> {
     let step = |op, a, b, c| Instruction { op, a, b, c, imm: 0 };
     let steps = [
