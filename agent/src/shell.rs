@@ -21,7 +21,10 @@ use std::{
     sync::Arc,
 };
 
-use circuits::setup::keys::VerifyingKeys;
+use circuits::{
+    recursion::family::ACCUMULATOR,
+    setup::{evm::settle_proof, keys::VerifyingKeys},
+};
 use protocol::{
     Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, ProverEvent, ProverId,
     Record, Slot, StatementId, TaskId,
@@ -49,7 +52,7 @@ use crate::{
 };
 
 use self::{
-    accepting::{check, proof_of},
+    accepting::{check, proof_of, take},
     blocks::Blocks,
     journal::Journal,
     payout::{Money, Share},
@@ -58,8 +61,6 @@ use self::{
     serving::Serving,
 };
 
-/// L1 accumulator words of a root proof: 12 of 32 bytes.
-const ACCUMULATOR_WORDS: usize = 12;
 /// Plans kept in memory; the core keeps as many.
 const PLANS_MAX: usize = 128;
 /// L1 counts as caught up when its newest block is not older than this many of its blocks.
@@ -202,7 +203,7 @@ impl Shell {
             let source = Source::Provers(&from);
             let bytes = mesh.fetch_blob(blob, wire::blob::PROOF_BYTES_MAX, source).await;
             let outcome = match bytes {
-                Ok(bytes) => accept_off_loop(keys, store, bytes, task).await,
+                Ok(bytes) => take(keys, store, bytes, task).await,
                 Err(error) => Err(Coded::new(error.code(), error.to_string())),
             };
             let input = outcome.unwrap_or_else(|error| {
@@ -329,12 +330,9 @@ impl Shell {
         use anyhow::Context as _;
         let bytes = self.parts.store.blobs().get(blob)?.context("its blob is gone")?;
         let blob = ProofBlob::decode(&bytes)?;
-        let (accumulator, words) =
-            blob.instances.split_at_checked(ACCUMULATOR_WORDS).context("too few words")?;
+        let words = blob.instances.get(ACCUMULATOR..).context("too few words")?;
         let words = words.try_into().context("a root has nine words")?;
-        let mut proof: Vec<u8> = accumulator.concat();
-        proof.extend_from_slice(&blob.proof);
-        Ok(RootProof { words, proof })
+        Ok(RootProof { words, proof: settle_proof(&blob.instances, &blob.proof) })
     }
 
     /// Follows L1 beside the machine. Gives the blocks that nobody can work on.
@@ -566,27 +564,6 @@ async fn send_claims(sender: &send::Sender, calls: Vec<crate::l1::calls::Call>) 
         }
     }
     Reply::Accepted { text: format!("{claimed} claims were made") }
-}
-
-async fn accept_off_loop(
-    keys: Arc<VerifyingKeys>,
-    store: Store,
-    bytes: Vec<u8>,
-    task: TaskId,
-) -> Result<Input, Coded> {
-    let work = move || {
-        let checked = check(&keys, &bytes)?;
-        if checked.task != task {
-            let text = format!("it proves task {}, not {task}", checked.task);
-            return Err(Coded::new("PRF-005", text));
-        }
-        let stored = store.blobs().put(&bytes);
-        let blob = stored.map_err(|error| Coded::new("PRF-006", error.to_string()))?;
-        let (statement, credit) = (checked.statement, checked.blob.credit);
-        Ok(Input::Accepted { task, statement, blob, credit })
-    };
-    let joined = tokio::task::spawn_blocking(work).await;
-    joined.unwrap_or_else(|error| Err(Coded::new("PRF-007", error.to_string())))
 }
 
 fn store_failed(error: &crate::store::StoreError) -> anyhow::Error {

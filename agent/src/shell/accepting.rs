@@ -3,17 +3,19 @@
 //! A blob is only bytes until every acceptance rule passed. What the machine is told (task,
 //! statement, credit) is computed from the accepted public words, never taken from the sender.
 
+use std::sync::Arc;
+
 use circuits::{
     credit::Record,
     setup::{keys::VerifyingKeys, prove::Proof},
 };
 use protocol::{
-    Kind, StatementId, TaskId, Word,
+    Input, Kind, StatementId, TaskId, Word,
     assign::{TaskWords, statement_id, task_id},
 };
 use wire::ProofBlob;
 
-use crate::error::Coded;
+use crate::{error::Coded, store::Store};
 
 /// A proof blob that passed every rule, and what its words say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +48,31 @@ pub(crate) fn check(keys: &VerifyingKeys, bytes: &[u8]) -> Result<Checked, Coded
     let credit = accepted.words().get(4).copied().unwrap_or_default();
     let statement = statement_id(task, blob.credit.payee, &credit);
     Ok(Checked { blob, task, statement })
+}
+
+/// Checks a fetched blob off the loop and stores it; it must be a proof of `task`.
+///
+/// # Errors
+/// Those of [`check`]; `PRF-005` if it proves another task, `PRF-006` if it cannot be stored.
+pub(crate) async fn take(
+    keys: Arc<VerifyingKeys>,
+    store: Store,
+    bytes: Vec<u8>,
+    task: TaskId,
+) -> Result<Input, Coded> {
+    let work = move || {
+        let checked = check(&keys, &bytes)?;
+        if checked.task != task {
+            let text = format!("it proves task {}, not {task}", checked.task);
+            return Err(Coded::new("PRF-005", text));
+        }
+        let stored = store.blobs().put(&bytes);
+        let blob = stored.map_err(|error| Coded::new("PRF-006", error.to_string()))?;
+        let (statement, credit) = (checked.statement, checked.blob.credit);
+        Ok(Input::Accepted { task, statement, blob, credit })
+    };
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.unwrap_or_else(|error| Err(Coded::new("PRF-007", error.to_string())))
 }
 
 /// The proof in a blob, as the circuits take it; not accepted yet.
