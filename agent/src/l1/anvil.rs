@@ -205,8 +205,8 @@ fn candidates() -> Vec<PathBuf> {
     let inside = Path::new("node_modules/@foundry-rs").join(package).join("bin/anvil");
     let own = std::env::current_exe().ok();
     if let Some(prefix) = own.as_deref().and_then(Path::parent).and_then(Path::parent) {
-        found.push(prefix.join("share/coppice/tools/anvil"));
-        found.push(prefix.join("share/coppice/tools").join(&inside));
+        // Where install.sh puts it.
+        found.push(prefix.join("lib/coppice/anvil"));
     }
     let here = std::env::current_dir().ok();
     for start in [here, own].into_iter().flatten() {

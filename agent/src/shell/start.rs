@@ -187,5 +187,8 @@ pub(crate) async fn own_prover(base: &Base) -> anyhow::Result<Option<ProverId>> 
 
 /// An L1 error as the operator sees it.
 pub(crate) fn coded(error: crate::l1::L1Error) -> Coded {
-    Coded::new(error.code(), error.to_string())
+    let text = error.to_string();
+    // These errors begin with their code, as logs show them; here it comes from the type.
+    let bare = text.strip_prefix(error.code()).and_then(|rest| rest.strip_prefix(": "));
+    Coded::new(error.code(), bare.unwrap_or(&text))
 }
