@@ -71,7 +71,7 @@ fn snapshot(view: &view::View, seq: u64) -> Snapshot {
         health: "ok".into(),
         slots: view.slots.iter().map(slot).collect(),
         lanes: view.lanes.iter().map(lane).collect(),
-        tasks: view.tasks.iter().map(task).collect(),
+        tasks: view.tasks.iter().map(TaskView::from).collect(),
         stake: Stake {
             state: "active".into(),
             prover: view.lanes.first().map(|lane| lane.lane.prover().0),
@@ -102,8 +102,8 @@ fn slot(slot: &view::SlotView) -> SlotView {
         deadline_ms: slot.deadline.map(|at| at.0),
         eta_ms: slot.eta.map(|at| at.0),
         settled_ms: slot.settled.map(|at| at.0),
-        nodes: slot.nodes.iter().map(node).collect(),
-        subtrees: slot.subtrees.iter().map(subtree).collect(),
+        nodes: slot.nodes.iter().map(NodeView::from).collect(),
+        subtrees: slot.subtrees.iter().map(SubtreeView::from).collect(),
         ..SlotView::default()
     }
 }
@@ -114,34 +114,6 @@ fn phase(phase: &view::PhaseView) -> PhaseView {
         start_ms: phase.start.0,
         end_ms: phase.end.0,
         state: phase.state.into(),
-    }
-}
-
-fn node(it: &view::NodeView) -> NodeView {
-    NodeView {
-        kind: it.node.kind.name().into(),
-        level: it.node.level,
-        index: it.node.index,
-        call: it.node.call,
-        state: it.state.into(),
-        prover: it.lane.map(|lane| lane.prover().0),
-        mine: it.mine,
-        since_ms: it.since.0,
-        cpu_ms: it.cpu_ms,
-        peak_mb: it.peak_mb,
-    }
-}
-
-fn subtree(it: &view::SubtreeView) -> SubtreeView {
-    SubtreeView {
-        index: it.index,
-        first_tx: it.first_tx,
-        last_tx: it.last_tx,
-        lane: it.lane.map(|lane| lane.to_string()).unwrap_or_default(),
-        mine: it.mine,
-        made: it.made,
-        tasks: it.tasks,
-        slack_ms: it.slack_ms,
     }
 }
 
@@ -157,19 +129,6 @@ fn lane(it: &view::LaneView) -> LaneView {
         step: None,
         since_ms: it.since.0,
         usual_ms: it.usual_ms,
-    }
-}
-
-fn task(it: &view::TaskView) -> TaskView {
-    TaskView {
-        slot: it.slot.0,
-        node: it.node.map(|node| node.to_string()).unwrap_or_default(),
-        task: it.task.to_string(),
-        seq: it.seq,
-        state: it.state.into(),
-        since_ms: it.since.0,
-        cpu_ms: it.cpu_ms,
-        peak_mb: it.peak_mb,
     }
 }
 

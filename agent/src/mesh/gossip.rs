@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use protocol::{Hash, LaneId, Message, ProverId, Slot};
-use wire::{Domain, Lanes, Reject, Signed, Verified, message};
+use wire::{Domain, Lanes, Reject, Signed, Verified};
 
 use super::limits;
 
@@ -84,7 +84,7 @@ impl Board {
 
     /// Takes an accepted message; `false` if it is of no interest after all.
     pub(super) fn accept(&mut self, message: Verified<Message>, bytes: Bytes) -> bool {
-        let slot = message::slot(message.get());
+        let slot = message.get().slot();
         if self.skips(message.id(), slot) {
             return false;
         }
@@ -179,7 +179,7 @@ pub(super) fn judge(
         Ok(signed) => signed,
         Err(error) => return Verdict::Blame(error.into()),
     };
-    if skips(domain.digest(&signed.message), message::slot(&signed.message)) {
+    if skips(domain.digest(&signed.message), signed.message.slot()) {
         return Verdict::Ignore;
     }
     match wire::verify(&signed, domain, lanes) {

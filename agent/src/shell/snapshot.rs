@@ -133,7 +133,7 @@ pub(crate) fn of(machine: &Coordinator, shell: &mut Shell, now: Millis) -> Snaps
         health: health(machine, shell, &slots, now).into(),
         slots,
         lanes: view.lanes.iter().map(|it| lane(it, shell)).collect(),
-        tasks: view.tasks.iter().map(task).collect(),
+        tasks: view.tasks.iter().map(TaskView::from).collect(),
         earnings: earnings(shell),
         stake: stake(machine, shell),
         peers: peers(machine, shell),
@@ -200,16 +200,6 @@ fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
         end_ms: it.end.0,
         state: it.state.into(),
     };
-    let subtree = |it: &view::SubtreeView| SubtreeView {
-        index: it.index,
-        first_tx: it.first_tx,
-        last_tx: it.last_tx,
-        lane: it.lane.map(|lane| lane.to_string()).unwrap_or_default(),
-        mine: it.mine,
-        made: it.made,
-        tasks: it.tasks,
-        slack_ms: it.slack_ms,
-    };
     SlotView {
         slot: it.slot.0,
         phase: it.phase.into(),
@@ -221,8 +211,8 @@ fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
         deadline_ms: it.deadline.map(|it| it.0),
         eta_ms: it.eta.map(|it| it.0),
         settled_ms: it.settled.map(|it| it.0),
-        nodes: it.nodes.iter().map(node).collect(),
-        subtrees: it.subtrees.iter().map(subtree).collect(),
+        nodes: it.nodes.iter().map(NodeView::from).collect(),
+        subtrees: it.subtrees.iter().map(SubtreeView::from).collect(),
         pool: it.settlement.map(|it| it.pool.to_string()),
         payees: payees(it.slot, shell),
     }
@@ -245,21 +235,6 @@ fn payees(slot: Slot, shell: &Shell) -> Vec<PayeeView> {
     sums.into_iter().map(view).collect()
 }
 
-fn node(it: &view::NodeView) -> NodeView {
-    NodeView {
-        kind: it.node.kind.name().into(),
-        level: it.node.level,
-        index: it.node.index,
-        call: it.node.call,
-        state: it.state.into(),
-        prover: it.lane.map(|lane| lane.prover().0),
-        mine: it.mine,
-        since_ms: it.since.0,
-        cpu_ms: it.cpu_ms,
-        peak_mb: it.peak_mb,
-    }
-}
-
 fn lane(it: &view::LaneView, shell: &Shell) -> LaneView {
     let step = it.task.and_then(|task| shell.look.steps.get(&task));
     let since = step.map_or(it.since, |(_, since)| *since);
@@ -274,19 +249,6 @@ fn lane(it: &view::LaneView, shell: &Shell) -> LaneView {
         step: step.map(|(step, _)| step.name().into()),
         since_ms: since.0,
         usual_ms: it.usual_ms,
-    }
-}
-
-fn task(it: &view::TaskView) -> TaskView {
-    TaskView {
-        slot: it.slot.0,
-        node: it.node.map(|node| node.to_string()).unwrap_or_default(),
-        task: it.task.to_string(),
-        seq: it.seq,
-        state: it.state.into(),
-        since_ms: it.since.0,
-        cpu_ms: it.cpu_ms,
-        peak_mb: it.peak_mb,
     }
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::{self, Limit},
     error::{DecodeError, KeyError, Reject},
-    message::{Body, Domain, speaker},
+    message::{Body, Domain},
 };
 
 /// Longest signed message in bytes. The longest layout, `Made`, has 1 + 3·32 + 3·10 + 2·5 + 65 =
@@ -185,7 +185,7 @@ pub fn verify(
     domain: &Domain,
     lanes: &impl Lanes,
 ) -> Result<Verified<Message>, Reject> {
-    let lane = speaker(&signed.message);
+    let lane = signed.message.speaker();
     let operator = lanes.operator(lane).ok_or(Reject::UnknownLane { lane })?;
     if let Message::Loss { lane: silent, .. } = signed.message
         && lanes.operator(silent).is_none()

@@ -14,6 +14,7 @@ pub mod error;
 pub mod frame;
 pub mod message;
 pub mod version;
+mod view;
 
 pub use blob::{ProofBlob, blob_id};
 pub use envelope::{Lanes, Signed, Signer, Verified, verify};

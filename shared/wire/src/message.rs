@@ -74,32 +74,6 @@ impl Domain {
     }
 }
 
-/// The lane whose operator signs this message: the watcher of a loss notice, else the lane itself.
-#[must_use]
-pub const fn speaker(message: &Message) -> LaneId {
-    match message {
-        Message::Claim { lane, .. }
-        | Message::Release { lane, .. }
-        | Message::Beat { lane, .. }
-        | Message::Made { lane, .. }
-        | Message::Held { lane, .. } => *lane,
-        Message::Loss { watcher, .. } => *watcher,
-    }
-}
-
-/// The slot a message belongs to, after whose settlement nobody needs it.
-#[must_use]
-pub const fn slot(message: &Message) -> Slot {
-    match message {
-        Message::Claim { slot, .. }
-        | Message::Release { slot, .. }
-        | Message::Beat { slot, .. }
-        | Message::Loss { slot, .. }
-        | Message::Made { slot, .. }
-        | Message::Held { slot, .. } => *slot,
-    }
-}
-
 /// The words that a struct hash is over, in a buffer of fixed size.
 struct Words {
     bytes: [u8; 32 * WORDS_MAX],
