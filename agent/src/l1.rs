@@ -100,7 +100,8 @@ pub(crate) enum L1Error {
     },
     /// The devnet's setup, whose secret everybody knows, would be used elsewhere.
     #[error(
-        "L1-011: the insecure setup is for chain 31337, not for chain {chain_id}; this version has no other"
+        "L1-011: the insecure setup is for chain 31337, not for chain {chain_id}; import another with \
+         `setup import`"
     )]
     InsecureSetup {
         /// Where it was to be used.

@@ -1,10 +1,10 @@
 //! `coppice-agent setup`: the setup (powers of tau) and the proving keys made from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use circuits::setup::{
     evm,
-    keys::{KeyError, Phase, Progress},
+    keys::{KeyError, KeyFolder, Phase, Progress},
 };
 use protocol::Kind;
 
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Folder of setup and keys, shared by all agents of a machine (4 GB).
     #[arg(long, env = "COPPICE_CACHE", global = true)]
     cache: Option<PathBuf>,
-    /// Chain id: only a devnet (31337) has an insecure setup.
+    /// Chain id: only a devnet (31337) has an insecure setup, all others an imported one.
     #[arg(long, default_value_t = 31337, global = true)]
     chain_id: u64,
     #[command(subcommand)]
@@ -26,6 +26,20 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum What {
+    /// Makes what is missing of the devnet's insecure setup, and no keys.
+    Generate {
+        /// Progress and result as lines of JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks a setup made elsewhere and makes it the chain's (minutes).
+    Import {
+        /// Powers of tau in halo2's raw format, of height 20.
+        file: PathBuf,
+        /// Progress and result as lines of JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes what is missing: setup and all keys, one process after the other.
     Keys {
         /// Makes only the next missing key (memory of a key is given back only at a process's end).
@@ -47,6 +61,16 @@ enum What {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let cache = arguments.cache.map_or_else(default_cache, Ok)?;
     match arguments.what {
+        What::Generate { json } => {
+            let mut report = |progress: Progress| say(Job::Generate, progress, json);
+            let made = KeyFolder::generate_setup(&cache, arguments.chain_id, &mut report);
+            installed(&made.map_err(coded)?, json)
+        }
+        What::Import { file, json } => {
+            let mut report = |progress: Progress| say(Job::Import, progress, json);
+            let made = KeyFolder::import_setup(&cache, arguments.chain_id, &file, &mut report);
+            installed(&made.map_err(coded)?, json)
+        }
         What::Keys { next: true, json } => next_key(&cache, arguments.chain_id, json),
         What::Keys { next: false, json } => all_keys(&cache, arguments.chain_id, json),
         What::Pins => {
@@ -78,14 +102,14 @@ pub(crate) fn default_cache() -> Result<PathBuf, Coded> {
     Ok(base.join("coppice"))
 }
 
-fn next_key(cache: &std::path::Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
+fn next_key(cache: &Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
     let folder = key_folder(cache, chain_id)?;
-    let mut report = |progress: Progress| say(progress, json);
+    let mut report = |progress: Progress| say(Job::Keys, progress, json);
     folder.generate_next(&mut report).map_err(coded)?;
     Ok(0)
 }
 
-fn all_keys(cache: &std::path::Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
+fn all_keys(cache: &Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
     let folder = key_folder(cache, chain_id)?;
     while !folder.missing().map_err(coded)?.is_empty() {
         let mut child = std::process::Command::new(std::env::current_exe()?);
@@ -100,26 +124,61 @@ fn all_keys(cache: &std::path::Path, chain_id: u64, json: bool) -> anyhow::Resul
     Ok(0)
 }
 
+/// Where a setup lies, and which it is.
+fn installed(folder: &KeyFolder, json: bool) -> anyhow::Result<u8> {
+    let (path, setup) = (folder.path().display(), hex::encode(folder.setup().hash()));
+    if json {
+        let path = path.to_string();
+        let setup = format!("0x{setup}");
+        let line = serde_json::json!({"event": "setup_installed", "folder": path, "setup": setup});
+        print_line(&line.to_string())?;
+    } else {
+        print_line(&format!("folder {path}"))?;
+        print_line(&format!("setup 0x{setup}"))?;
+    }
+    Ok(0)
+}
+
+/// What goes on for minutes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Job {
+    Keys,
+    Generate,
+    Import,
+}
+
+impl Job {
+    /// What is made.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Generate | Self::Import => "setup",
+        }
+    }
+}
+
 /// One line per phase: a true count, and the text of what begins.
-fn say(progress: Progress, json: bool) {
-    let (done, of) = (progress.done, progress.of);
+fn say(job: Job, progress: Progress, json: bool) {
+    let (name, done, of) = (job.name(), progress.done, progress.of);
     let text = match progress.phase {
+        Phase::Setup(k) if job == Job::Import => format!("setup of 2^{k} powers, from the file"),
         Phase::Setup(k) => format!("setup of 2^{k} powers (insecure, for a devnet)"),
         Phase::Building(kind) => format!("{kind}: writing down the circuit"),
         Phase::Generating(kind) => format!("{kind}: computing the key"),
         Phase::Writing(kind) => format!("{kind}: writing the files"),
-        Phase::Done => "keys are complete".into(),
+        Phase::Done if job == Job::Keys => "keys are complete".into(),
+        Phase::Done => "the setup is complete".into(),
     };
     let line = if json {
-        serde_json::json!({"event": "keys", "done": done, "of": of, "phase": text}).to_string()
+        serde_json::json!({"event": name, "done": done, "of": of, "phase": text}).to_string()
     } else {
-        format!("keys {done:>2}/{of} {text}")
+        format!("{name} {done:>2}/{of} {text}")
     };
     // Nobody reading is no reason to stop a key that takes minutes.
     let _ = print_line(&line);
 }
 
-fn verify(cache: &std::path::Path, chain_id: u64) -> anyhow::Result<u8> {
+fn verify(cache: &Path, chain_id: u64) -> anyhow::Result<u8> {
     let folder = key_folder(cache, chain_id)?;
     let missing = folder.missing().map_err(coded)?;
     if !missing.is_empty() {
@@ -140,4 +199,40 @@ fn verify(cache: &std::path::Path, chain_id: u64) -> anyhow::Result<u8> {
 
 fn coded(error: KeyError) -> Coded {
     Coded::new(error.code(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn refused(cache: &Path, chain_id: u64, what: What) -> Coded {
+        let arguments = Arguments { cache: Some(cache.to_owned()), chain_id, what };
+        run(arguments).unwrap_err().downcast().unwrap()
+    }
+
+    #[test]
+    fn an_insecure_setup_is_made_for_the_devnet_alone() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = refused(cache.path(), 1, What::Generate { json: false });
+        assert_eq!(error.code(), "SRS-001");
+        let text = error.to_string();
+        assert!(text.contains("chain id 31337, not 1") && text.contains("setup import"), "{text}");
+        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0, "nothing is written");
+    }
+
+    #[test]
+    fn a_file_that_is_no_setup_is_not_imported() {
+        let cache = tempfile::tempdir().unwrap();
+        let file = cache.path().join("powers.bin");
+        let import = || What::Import { file: file.clone(), json: false };
+        assert_eq!(refused(cache.path(), 1, import()).code(), "SRS-003", "there is no such file");
+        fs::write(&file, 19_u32.to_le_bytes()).unwrap();
+        let error = refused(cache.path(), 1, import());
+        assert_eq!(error.code(), "SRS-002");
+        let text = error.to_string();
+        assert!(text.contains("its height is 19, the circuits need 20"), "{text}");
+        assert_eq!(refused(cache.path(), 31337, import()).code(), "SRS-004");
+    }
 }

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use circuits::setup::{
     keys::{KeyFolder, VerifyingKeys},
     leaf::proof_bytes,
-    srs::SetupConstants,
 };
 use protocol::{Kind, ProverId};
 use tokio::sync::{mpsc, watch};
@@ -74,11 +73,10 @@ pub(crate) fn contracts(config: &Config) -> Result<Contracts, Coded> {
 /// The folder of keys for this chain's setup. Only a devnet has an insecure one.
 ///
 /// # Errors
-/// `SRS-001` on any other chain: this version has no setup for it.
+/// `SRS-001` on any other chain for which no setup was imported.
 pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded> {
-    let setup = SetupConstants::insecure(chain_id);
-    let setup = setup.map_err(|error| Coded::new(error.code(), error.to_string()))?;
-    KeyFolder::open(cache, setup).map_err(|error| Coded::new(error.code(), error.to_string()))
+    let folder = KeyFolder::of_chain(cache, chain_id);
+    folder.map_err(|error| Coded::new(error.code(), error.to_string()))
 }
 
 /// Starts everything that both roles need.

@@ -13,12 +13,14 @@
 //! | `<kind>.pk` | proving key, up to 1.5 GB |
 //! | `lock` | held while generating |
 
+mod install;
+
 use super::{
     check,
     circuit::{self, Input},
     keys::{KeyError, Verifying, VerifyingKeys, check_shapes, set_id},
     meter,
-    srs::{self, HEIGHTS, SetupConstants, SetupError},
+    srs::{self, HEIGHTS, SetupConstants},
     store::{self, FileMark},
 };
 use crate::recursion::{
@@ -44,8 +46,7 @@ use protocol::Kind;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -296,13 +297,12 @@ impl KeyFolder {
         &self,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Kind>, KeyError> {
-        let path = self.path.join("lock");
-        let lock = File::create(&path).map_err(KeyError::io(&path))?;
-        lock.lock().map_err(KeyError::io(&path))?;
+        let _lock = self.lock()?;
         let Some(kind) = self.missing()?.first().copied() else {
             return Ok(None);
         };
-        self.ensure_setup(kind, progress)?;
+        let k = height(kind);
+        self.ensure_height(k, &mut || progress(Progress::of(Phase::Setup(k))))?;
         if !self.has_key(&self.manifest()?, kind) {
             self.generate_key(kind, progress)?;
         }
@@ -406,43 +406,6 @@ impl KeyFolder {
         let k = height(kind);
         let mark = manifest.srs.get(&k).ok_or(KeyError::Missing(kind))?;
         Ok(srs::load(&self.path, k, mark)?)
-    }
-
-    /// The setup of the height of `kind`: generated if it is the devnet's, else it must have been
-    /// imported.
-    fn ensure_setup(&self, kind: Kind, progress: &mut dyn FnMut(Progress)) -> Result<(), KeyError> {
-        let (k, mut manifest) = (height(kind), self.manifest()?);
-        if self.has_setup(&manifest, k) {
-            return Ok(());
-        }
-        if !self.setup.is_insecure() {
-            let why = "the setup was not imported into this folder";
-            return Err(SetupError::Unusable { path: srs::path(&self.path, k), why }.into());
-        }
-        progress(Progress::of(Phase::Setup(k)));
-        manifest.srs.insert(k, srs::generate_insecure(&self.path, k)?);
-        self.write_manifest(&manifest)
-    }
-
-    /// Writes an imported setup into this folder, in every height.
-    ///
-    /// # Errors
-    /// When it is not this folder's setup, or a file cannot be written.
-    pub fn import_setup(
-        &self,
-        params: &ParamsKZG<Bn256>,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), KeyError> {
-        if srs::constants(params) != self.setup {
-            let why = "it is another setup than this folder's";
-            return Err(SetupError::Unusable { path: self.path.clone(), why }.into());
-        }
-        let mut manifest = self.manifest()?;
-        for k in HEIGHTS {
-            progress(Progress::of(Phase::Setup(k)));
-            manifest.srs.insert(k, srs::write_imported(&self.path, params, k)?);
-        }
-        self.write_manifest(&manifest)
     }
 
     fn verifying(

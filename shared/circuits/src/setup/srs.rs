@@ -10,9 +10,12 @@ use halo2_base::halo2_proofs::{
     SerdeFormat,
     arithmetic::{best_multiexp, parallelize},
     halo2curves::{
+        CurveAffine,
         bn256::{Bn256, Fr, G1, G1Affine, G2Affine},
         ff::{Field, PrimeField},
-        group::{Curve, Group, GroupEncoding, prime::PrimeCurveAffine},
+        group::{
+            Curve, Group, GroupEncoding, cofactor::CofactorGroup as _, prime::PrimeCurveAffine,
+        },
         pairing::Engine,
         serde::SerdeObject,
     },
@@ -26,7 +29,7 @@ use rand::{SeedableRng, rngs::OsRng};
 use rand_chacha::ChaCha20Rng;
 use std::{
     fs::File,
-    io::{self, BufReader, Write},
+    io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -43,7 +46,8 @@ const INSECURE_SEED: [u8; 32] = *b"coppice: insecure devnet setup 1";
 pub enum SetupError {
     /// The insecure setup on a network that is not the devnet.
     #[error(
-        "the insecure setup is for chain id {DEVNET_CHAIN_ID}, not {0}; this version has no other"
+        "the insecure setup is for chain id {DEVNET_CHAIN_ID}, not {0}; import another with \
+         `coppice-agent setup import --chain-id {0} FILE`"
     )]
     Insecure(u64),
     /// A file that holds something else than powers of one secret.
@@ -52,7 +56,17 @@ pub enum SetupError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
+    },
+    /// A second setup for one chain: proofs of the first would no longer be accepted.
+    #[error("chain id {chain_id} has the setup 0x{held} and takes no other; {remedy}")]
+    Taken {
+        /// The chain.
+        chain_id: u64,
+        /// Hash of its setup.
+        held: String,
+        /// What to do.
+        remedy: String,
     },
     /// Reading or writing failed.
     #[error("setup file {path}: {source}")]
@@ -72,6 +86,7 @@ impl SetupError {
             Self::Insecure(_) => "SRS-001",
             Self::Unusable { .. } => "SRS-002",
             Self::Io { .. } => "SRS-003",
+            Self::Taken { .. } => "SRS-004",
         }
     }
 
@@ -130,6 +145,7 @@ impl SetupConstants {
         let trivial = bool::from(self.tau_g.is_identity());
         generators
             && !trivial
+            && bool::from(self.tau_g2.to_curve().is_torsion_free())
             && Bn256::pairing(&self.tau_g, &self.g2) == Bn256::pairing(&self.g, &self.tau_g2)
     }
 
@@ -272,7 +288,8 @@ pub(super) fn load(folder: &Path, k: u32, mark: &FileMark) -> Result<ParamsKZG<B
     let path = path(folder, k);
     let opened = store::open_checked(&path, mark).map_err(SetupError::io(&path))?;
     let Some(mut reader) = opened else {
-        return Err(SetupError::Unusable { path, why: "length or hash differ from the recorded" });
+        let why = "length or hash differ from the recorded".into();
+        return Err(SetupError::Unusable { path, why });
     };
     let params = ParamsKZG::read_custom(&mut reader, SerdeFormat::RawBytesUnchecked);
     params.map_err(SetupError::io(&path))
@@ -298,30 +315,60 @@ pub(super) fn write_imported(
     store::write(&path, write).map_err(SetupError::io(&path))
 }
 
-/// Reads and checks a setup made elsewhere: halo2's raw format, height 20. Every point is on its
+/// Reads and checks a setup made elsewhere: halo2's raw format, height `k`. Every point is on its
 /// curve, the generators are the standard ones, the pairing confirms one τ throughout, and both
 /// bases are bases of the same polynomials.
 ///
 /// # Errors
 /// A file that cannot be read or fails a check, and the devnet's setup, whose secret is known.
-pub fn import(path: &Path) -> Result<ParamsKZG<Bn256>, SetupError> {
-    let unusable = |why| SetupError::Unusable { path: path.to_owned(), why };
-    let expected = HEIGHTS[HEIGHTS.len() - 1];
-    let mut reader =
-        BufReader::with_capacity(1 << 20, File::open(path).map_err(SetupError::io(path))?);
+pub fn import(path: &Path, k: u32) -> Result<ParamsKZG<Bn256>, SetupError> {
+    let unusable = |why: String| SetupError::Unusable { path: path.to_owned(), why };
+    let file = File::open(path).map_err(SetupError::io(path))?;
+    let bytes = file.metadata().map_err(SetupError::io(path))?.len();
+    let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut head = [0; 4];
-    io::Read::read_exact(&mut reader, &mut head).map_err(SetupError::io(path))?;
-    if u32::from_le_bytes(head) != expected {
-        return Err(unusable("the height is not 20"));
+    if bytes >= head.len() as u64 {
+        reader.read_exact(&mut head).map_err(SetupError::io(path))?;
     }
-    let mut reader = io::Read::chain(&head[..], reader);
-    let params = ParamsKZG::<Bn256>::read_custom(&mut reader, SerdeFormat::RawBytes);
-    let params = params.map_err(SetupError::io(path))?;
+    wrong_size(u32::from_le_bytes(head), bytes, k).map_or(Ok(()), |why| Err(unusable(why)))?;
+    let params = read_checked(&mut reader, k).map_err(|error| {
+        let no_point = error.kind() == io::ErrorKind::InvalidData;
+        if no_point { unusable(error.to_string()) } else { SetupError::io(path)(error) }
+    })?;
     if SetupConstants::of(&params).is_insecure() {
-        return Err(unusable("it is the devnet's insecure setup"));
+        return Err(unusable("it is the devnet's insecure setup".into()));
     }
-    check(&params).map_err(unusable)?;
+    check(&params).map_err(|why| unusable(why.into()))?;
     Ok(params)
+}
+
+/// Why a file that begins with `height` and is this long is no raw setup of height `k`.
+fn wrong_size(height: u32, bytes: u64, k: u32) -> Option<String> {
+    let expected = 4 + 2 * (64 << k) + 2 * 128;
+    if bytes >= 4 && height != k {
+        let text = format!("its height is {height}, the circuits need {k}");
+        return Some(format!("{text}: import one of 2^{k} powers in halo2's raw format"));
+    }
+    (bytes != expected).then(|| {
+        let text = format!("it has {bytes} bytes, halo2's raw format of height {k} has {expected}");
+        format!("{text}: fetch it whole, or convert it")
+    })
+}
+
+/// A setup's points after its height. The library's own reader does not ask whether they are on
+/// their curves.
+fn read_checked(reader: &mut impl Read, k: u32) -> io::Result<ParamsKZG<Bn256>> {
+    let mut points = || (0..1 << k).map(|_| read_point(reader)).collect::<io::Result<Vec<_>>>();
+    let (powers, values) = (points()?, points()?);
+    let (g2, tau_g2) = (read_point(reader)?, read_point(reader)?);
+    let any = ParamsKZG::<Bn256>::setup(1, ChaCha20Rng::from_seed([0; 32]));
+    Ok(any.from_parts(k, powers, Some(values), g2, tau_g2))
+}
+
+fn read_point<C: CurveAffine + SerdeObject>(reader: &mut impl Read) -> io::Result<C> {
+    let point = C::read_raw(reader)?;
+    let off = || io::Error::new(io::ErrorKind::InvalidData, "a point is not on its curve");
+    bool::from(point.is_on_curve()).then_some(point).ok_or_else(off)
 }
 
 /// The checks of [`import`] on a setup of any height.
@@ -403,6 +450,60 @@ mod tests {
         bytes[first..first + 64].copy_from_slice(&second);
         let params = ParamsKZG::read_custom(&mut &bytes[..], SerdeFormat::RawBytes).unwrap();
         check(&params).unwrap_err();
+    }
+
+    /// Damage to a file's bytes.
+    type Change = fn(&mut Vec<u8>);
+
+    /// A file as a ceremony leaves it, with `change` made to its bytes.
+    fn imported(change: Change) -> Result<ParamsKZG<Bn256>, SetupError> {
+        let params = ParamsKZG::<Bn256>::setup(6, ChaCha20Rng::from_seed([7; 32]));
+        let mut bytes = Vec::new();
+        params.write_custom(&mut bytes, SerdeFormat::RawBytes).unwrap();
+        change(&mut bytes);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("powers.bin");
+        std::fs::write(&path, &bytes).unwrap();
+        import(&path, 6)
+    }
+
+    #[test]
+    fn a_ceremonys_setup_is_imported() {
+        let params = imported(|_| ()).unwrap();
+        let constants = constants(&params);
+        assert!(constants.is_consistent() && !constants.is_insecure());
+    }
+
+    #[test]
+    fn what_is_no_setup_of_the_height_is_refused_with_the_number_that_is_wrong() {
+        let cases: [(Change, &str); 7] = [
+            (|bytes| bytes[0] = 5, "its height is 5, the circuits need 6"),
+            (
+                |bytes| bytes.truncate(8000),
+                "it has 8000 bytes, halo2's raw format of height 6 has 8452",
+            ),
+            (|bytes| bytes.push(0), "it has 8453 bytes"),
+            (|bytes| bytes.clear(), "it has 0 bytes"),
+            // One byte of a point of each basis, and one beyond the field.
+            (|bytes| bytes[4 + 64] ^= 1, "a point is not on its curve"),
+            (|bytes| bytes[4 + 65 * 64] ^= 1, "a point is not on its curve"),
+            (|bytes| bytes[4 + 64..4 + 96].fill(0xff), "not less than field modulus"),
+        ];
+        for (change, expected) in cases {
+            let refused = imported(change).unwrap_err();
+            assert_eq!(refused.code(), "SRS-002");
+            assert!(refused.to_string().contains(expected), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_insecure_setup_is_not_imported() {
+        let folder = tempfile::tempdir().unwrap();
+        generate_insecure(folder.path(), 6).unwrap();
+        let refused = import(&path(folder.path(), 6), 6).unwrap_err();
+        assert!(refused.to_string().contains("the devnet's insecure setup"), "{refused}");
+        let absent = import(&folder.path().join("none"), 6).unwrap_err();
+        assert_eq!(absent.code(), "SRS-003");
     }
 
     #[test]
