@@ -10,10 +10,7 @@ use console_core::LinkMsg;
 use protocol::{Class, view};
 use sim::feed::Feed;
 use tokio::sync::mpsc;
-use wire::control::{
-    Event, L1View, LaneView, NodeView, PhaseView, SCHEMA, SlotView, Snapshot, Stake, SubtreeView,
-    TaskView,
-};
+use wire::control::{Event, L1View, LaneView, SCHEMA, SlotView, Snapshot, Stake, TaskView};
 
 /// Pretended seconds in one of ours: a proof of half a minute takes four seconds.
 const SPEED: u32 = 8;
@@ -69,7 +66,7 @@ fn snapshot(view: &view::View, seq: u64) -> Snapshot {
         idle_code: view.idle.map(str::to_owned),
         idle_text: view.idle.map(|_| "see assets/docs/operating.md".to_owned()),
         health: "ok".into(),
-        slots: view.slots.iter().map(slot).collect(),
+        slots: view.slots.iter().map(SlotView::from).collect(),
         lanes: view.lanes.iter().map(lane).collect(),
         tasks: view.tasks.iter().map(TaskView::from).collect(),
         stake: Stake {
@@ -87,33 +84,6 @@ fn snapshot(view: &view::View, seq: u64) -> Snapshot {
             reorged: view.l1_undone,
         },
         ..Snapshot::default()
-    }
-}
-
-fn slot(slot: &view::SlotView) -> SlotView {
-    SlotView {
-        slot: slot.slot.0,
-        phase: slot.phase.into(),
-        phases: slot.phases.iter().map(phase).collect(),
-        sequencer: slot.sequencer.map(|sequencer| sequencer.0),
-        block: slot.block.map(|block| block.to_string()),
-        txs: slot.txs,
-        revealed_ms: slot.revealed.map(|at| at.0),
-        deadline_ms: slot.deadline.map(|at| at.0),
-        eta_ms: slot.eta.map(|at| at.0),
-        settled_ms: slot.settled.map(|at| at.0),
-        nodes: slot.nodes.iter().map(NodeView::from).collect(),
-        subtrees: slot.subtrees.iter().map(SubtreeView::from).collect(),
-        ..SlotView::default()
-    }
-}
-
-fn phase(phase: &view::PhaseView) -> PhaseView {
-    PhaseView {
-        name: phase.name.into(),
-        start_ms: phase.start.0,
-        end_ms: phase.end.0,
-        state: phase.state.into(),
     }
 }
 

@@ -64,9 +64,9 @@ fn describe(it: &Snapshot) -> String {
         lines.push("INSECURE SETUP: proofs can be forged; for a devnet only".into());
     }
     if let Some(slot) = it.slots.last() {
-        let made = slot.nodes.iter().filter(|node| node.cpu_ms.is_some()).count();
-        let nodes = slot.nodes.iter().filter(|node| node.kind != "tx").count();
-        lines.push(format!("slot {} {}  proofs {made}/{nodes}", slot.slot, slot.phase));
+        let tasks = slot.nodes.iter().filter(|node| node.is_task());
+        let made = tasks.clone().filter(|node| node.cpu_ms.is_some()).count();
+        lines.push(format!("slot {} {}  proofs {made}/{}", slot.slot, slot.phase, tasks.count()));
     }
     for lane in &it.lanes {
         let work = lane.node.as_deref().unwrap_or("-");

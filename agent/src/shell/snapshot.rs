@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use protocol::{Coordinator, Millis, Slot, TaskId, view};
 use sysinfo::System;
 use wire::control::{
-    Earnings, L1View, LaneView, Machine, NodeView, PayeeView, PeerView, PhaseView, SCHEMA,
-    SlotEarning, SlotView, Snapshot, Stake, SubtreeView, TaskView,
+    Earnings, L1View, LaneView, Machine, PayeeView, PeerView, SCHEMA, SlotEarning, SlotView,
+    Snapshot, Stake, TaskView,
 };
 
 use super::{
@@ -194,28 +194,7 @@ fn health(machine: &Coordinator, shell: &Shell, slots: &[SlotView], now: Millis)
 }
 
 fn slot(it: &view::SlotView, shell: &Shell) -> SlotView {
-    let phase = |it: &view::PhaseView| PhaseView {
-        name: it.name.into(),
-        start_ms: it.start.0,
-        end_ms: it.end.0,
-        state: it.state.into(),
-    };
-    SlotView {
-        slot: it.slot.0,
-        phase: it.phase.into(),
-        phases: it.phases.iter().map(phase).collect(),
-        sequencer: it.sequencer.map(|it| it.0),
-        block: it.block.map(|it| it.to_string()),
-        txs: it.txs,
-        revealed_ms: it.revealed.map(|it| it.0),
-        deadline_ms: it.deadline.map(|it| it.0),
-        eta_ms: it.eta.map(|it| it.0),
-        settled_ms: it.settled.map(|it| it.0),
-        nodes: it.nodes.iter().map(NodeView::from).collect(),
-        subtrees: it.subtrees.iter().map(SubtreeView::from).collect(),
-        pool: it.settlement.map(|it| it.pool.to_string()),
-        payees: payees(it.slot, shell),
-    }
+    SlotView { payees: payees(it.slot, shell), ..SlotView::from(it) }
 }
 
 /// Units and amounts of a settled slot, by payee.

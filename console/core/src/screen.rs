@@ -1,7 +1,7 @@
 //! How the model looks: a frame around one of the screens, for every size of terminal.
 
 use ratatui_core::{buffer::Buffer, layout::Rect, text::Line};
-use wire::control::{SlotView, Snapshot};
+use wire::control::{NodeView, SlotView, Snapshot};
 
 pub use plain::{exit_code, frame, summary};
 
@@ -147,11 +147,12 @@ impl View<'_> {
         }
     }
 
-    /// Who makes a proof: `you`, `prover 2` or nobody.
-    pub(crate) fn prover(&self, prover: Option<u32>, mine: bool) -> (Role, String) {
-        match (mine, prover) {
+    /// Who makes a proof: `you`, `prover 2`, the tx's `client` or nobody.
+    pub(crate) fn maker(&self, node: &NodeView) -> (Role, String) {
+        match (node.mine, node.prover) {
             (true, _) => (Role::Mine, "you".to_owned()),
             (false, Some(prover)) => (Role::Text, format!("prover {prover}")),
+            (false, None) if !node.is_task() => (Role::Muted, "client".to_owned()),
             (false, None) => (Role::Muted, "-".to_owned()),
         }
     }

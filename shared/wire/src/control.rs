@@ -183,9 +183,9 @@ pub struct NodeView {
     pub index: u32,
     /// The call within its tx.
     pub call: u16,
-    /// `todo`, `ready`, `claimed`, `proving`, `made`, `delivered`.
+    /// `todo`, `ready`, `claimed`, `proving`, `made`, `delivered`; a `tx` is `made`.
     pub state: String,
-    /// Prover of the claim or proof.
+    /// Prover of the claim or proof; none of a `tx`, which its client made.
     pub prover: Option<u32>,
     /// True if it is this agent's.
     pub mine: bool,

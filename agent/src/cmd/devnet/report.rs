@@ -104,8 +104,13 @@ fn progress(snapshot: &Snapshot) -> String {
         let by = node.prover.map(|it| format!(" by {it}")).unwrap_or_default();
         format!("{} {}{by}", name(node), node.state)
     };
-    let nodes: Vec<String> = slot.nodes.iter().map(state).collect();
+    let nodes: Vec<String> = tasks(slot).map(state).collect();
     format!("slot {} {}: {}", slot.slot, slot.phase, nodes.join(", "))
+}
+
+/// The proofs that provers make: those of clients are there before the block.
+fn tasks(slot: &SlotView) -> impl Iterator<Item = &NodeView> {
+    slot.nodes.iter().filter(|node| node.is_task())
 }
 
 fn name(node: &NodeView) -> String {
@@ -125,7 +130,7 @@ impl Report {
 
     /// The line other tools read; its keys do not change.
     fn to_json(&self) -> String {
-        let tasks: Vec<Value> = self.slot.nodes.iter().map(task_json).collect();
+        let tasks: Vec<Value> = tasks(&self.slot).map(task_json).collect();
         let payees: Vec<Value> = self
             .slot
             .payees
@@ -157,7 +162,7 @@ impl Report {
             "slot {} settled: {} txs, {} proofs, {settle_s} s after the reveal, {gas} gas; {}",
             slot.slot,
             slot.txs,
-            slot.nodes.len(),
+            tasks(slot).count(),
             payees.join(", ")
         )
     }
@@ -171,4 +176,30 @@ fn task_json(node: &NodeView) -> Value {
         "cpu_s": node.cpu_ms.map(|ms| f64::from(ms) / 1000.0),
         "peak_mb": node.peak_mb,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_provers_made_is_reported() {
+        let node = |kind: &str, prover| NodeView {
+            kind: kind.into(),
+            state: "made".into(),
+            prover,
+            ..NodeView::default()
+        };
+        let nodes = vec![node("tx", None), node("base", Some(2)), node("root", Some(0))];
+        let slot =
+            SlotView { slot: 3, phase: "settled".into(), txs: 1, nodes, ..SlotView::default() };
+        let snapshot = Snapshot { slots: vec![slot.clone()], ..Snapshot::default() };
+        assert_eq!(progress(&snapshot), "slot 3 settled: base/0 made by 2, root made by 0");
+        let report = Report { slot, gas: 1, settle_s: 2 };
+        let line: Value = serde_json::from_str(&report.line(true)).unwrap();
+        let named: Vec<&Value> =
+            line["tasks"].as_array().unwrap().iter().map(|task| &task["node"]).collect();
+        assert_eq!(named, ["base/0", "root"]);
+        assert!(report.line(false).contains("1 txs, 2 proofs"));
+    }
 }

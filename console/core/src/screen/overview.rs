@@ -97,7 +97,8 @@ fn title(view: &View<'_>) -> String {
     title
 }
 
-/// Proofs made of each kind, when the root is expected and what is to spare then.
+/// Proofs made of each kind but the clients', which are there before the block; when the root is
+/// expected and what is to spare then.
 fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
     let mut strip = view.strip().muted(" tree  ");
     if slot.nodes.is_empty() {
@@ -106,7 +107,10 @@ fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
     let mut kinds: BTreeMap<usize, (String, usize, usize)> = BTreeMap::new();
     for level in ProofTree::new(&slot.nodes).levels() {
         let kind = level.name.split(' ').next().unwrap_or_default().to_owned();
-        let order = ["tx", "vm", "kernel", "base", "merge", "root"];
+        if kind == "tx" {
+            continue;
+        }
+        let order = ["vm", "kernel", "base", "merge", "root"];
         let place = order.iter().position(|name| *name == kind).unwrap_or(order.len());
         let entry = kinds.entry(place).or_insert((kind, 0, 0));
         entry.1 += level.done();

@@ -120,7 +120,7 @@ fn list_row(view: &View<'_>, row: &Row<'_>, chosen: bool) -> Line<'static> {
         .put(role, progress.mark())
         .text(" ")
         .cell(role, &row.node.state, 11);
-    let (who, prover) = view.prover(row.node.prover, row.node.mine);
+    let (who, prover) = view.maker(row.node);
     let mut strip = strip.cell(who, &prover, 10).join(time(view, row.node));
     if !row.folded.is_empty() {
         strip = strip.text("  ");
@@ -177,7 +177,7 @@ fn details(view: &View<'_>, tree: &ProofTree<'_>, row: &Row<'_>) -> Vec<Line<'st
     let facts =
         view.strip().muted(" covers ").text(txs).muted("   state ").text(row.node.state.clone());
     let facts = facts.muted(" since ").text(since);
-    let (role, prover) = view.prover(row.node.prover, row.node.mine);
+    let (role, prover) = view.maker(row.node);
     let cpu = row.node.cpu_ms.map_or_else(|| "?".to_owned(), text::cpu);
     let peak = row.node.peak_mb.map_or_else(|| "?".to_owned(), |mb| text::memory(mb.into()));
     let maker = view.strip().muted(" by ").put(role, prover).muted("   cpu ").text(cpu);
@@ -195,7 +195,7 @@ fn inputs(view: &View<'_>, tree: &ProofTree<'_>, key: NodeKey) -> Line<'static> 
         let Some(node) = tree.get(input) else { continue };
         let progress = Progress::of(node);
         let role = progress_role(progress, node.mine);
-        let (_, prover) = view.prover(node.prover, node.mine);
+        let (_, prover) = view.maker(node);
         strip = strip.text("  ").text(input.name()).text(" ").put(role, node.state.clone());
         if progress.is_running() {
             let gone = text::duration(view.now_ms.saturating_sub(node.since_ms));
