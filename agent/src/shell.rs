@@ -26,8 +26,8 @@ use circuits::{
     setup::{evm::settle_proof, keys::VerifyingKeys},
 };
 use protocol::{
-    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, ProverEvent, ProverId,
-    Record, Slot, StatementId, TaskId,
+    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, Params, ProverEvent,
+    ProverId, Record, Slot, StatementId, TaskId,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::{
@@ -40,8 +40,8 @@ use crate::{
     error::{Coded, Exit},
     l1::{
         L1,
-        calls::{CreditPath, RootProof},
-        follow::FollowEvent,
+        calls::RootProof,
+        follow::{FollowEvent, L1Change},
         send,
     },
     mesh::{Members, Mesh, PeerId, Source},
@@ -55,7 +55,7 @@ use self::{
     accepting::{check, proof_of, take},
     blocks::Blocks,
     journal::Journal,
-    payout::{Money, Share},
+    payout::Money,
     planning::{Planned, Planner},
     roster::Roster,
     serving::Serving,
@@ -339,23 +339,16 @@ impl Shell {
 
     /// Follows L1 beside the machine. Gives the blocks that nobody can work on.
     pub(crate) fn followed(&mut self, event: &FollowEvent) -> Vec<BlockId> {
-        let changed = match &event.input {
-            Input::L1Block { number, hash, events, .. } => {
-                self.money.l1_block(*hash, events);
-                self.roster.l1_block(*number, *hash, events)
+        let changed = match event.change() {
+            Some(L1Change::Block { number, hash, events, .. }) => {
+                self.money.l1_block(hash, events);
+                self.roster.l1_block(number, hash, events)
             }
-            Input::L1Undo { hash } => {
-                self.money.l1_undo(*hash);
-                self.roster.l1_undo(*hash)
+            Some(L1Change::Undo { hash }) => {
+                self.money.l1_undo(hash);
+                self.roster.l1_undo(hash)
             }
-            Input::Planned { .. }
-            | Input::Refused { .. }
-            | Input::Peer { .. }
-            | Input::Prover(_)
-            | Input::Accepted { .. }
-            | Input::FetchFailed { .. }
-            | Input::Able { .. }
-            | Input::Tick => false,
+            None => false,
         };
         if changed {
             self.parts.members.send_replace(Arc::new(self.roster.members(0)));
@@ -371,9 +364,8 @@ impl Shell {
     /// Starts planning what the machine waits for, once L1 is caught up: while the past is read,
     /// most blocks are settled already.
     pub(crate) fn plan(&mut self, machine: &Coordinator) {
-        let view = machine.chain().head().map_or(0, |it| it.time_s);
-        let age_s = (now().0 / 1000).saturating_sub(view);
-        if age_s > CAUGHT_UP_BLOCKS * machine.params().l1_block_s {
+        let newest_s = machine.chain().head().map_or(0, |it| it.time_s);
+        if !is_caught_up(newest_s, machine.params()) {
             return;
         }
         let slots = machine.unsettled_slots();
@@ -545,9 +537,7 @@ impl Shell {
         let mut calls = Vec::new();
         for slot in slots {
             for share in self.money.unpaid(slot, payee)? {
-                let Share { position, steps, meta, payee, children, .. } = share;
-                let path = CreditPath { position, steps, meta, payee, children };
-                calls.push(self.parts.l1.contracts.claim(slot, &path));
+                calls.push(self.parts.l1.contracts.claim(slot, &share.path));
             }
         }
         Ok(calls)
@@ -567,6 +557,11 @@ async fn send_claims(sender: &send::Sender, calls: Vec<crate::l1::calls::Call>) 
         }
     }
     Reply::Accepted { text: format!("{claimed} claims were made") }
+}
+
+/// Whether L1 is read up to now: until then nothing is begun, most of it is over already.
+fn is_caught_up(newest_s: u64, params: &Params) -> bool {
+    (now().0 / 1000).saturating_sub(newest_s) <= CAUGHT_UP_BLOCKS * params.l1_block_s
 }
 
 fn store_failed(error: &crate::store::StoreError) -> anyhow::Error {

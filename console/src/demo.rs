@@ -67,7 +67,7 @@ fn snapshot(view: &view::View, seq: u64) -> Snapshot {
         idle_text: view.idle.map(|_| "see assets/docs/operating.md".to_owned()),
         health: "ok".into(),
         slots: view.slots.iter().map(SlotView::from).collect(),
-        lanes: view.lanes.iter().map(lane).collect(),
+        lanes: view.lanes.iter().map(LaneView::from).collect(),
         tasks: view.tasks.iter().map(TaskView::from).collect(),
         stake: Stake {
             state: "active".into(),
@@ -84,21 +84,6 @@ fn snapshot(view: &view::View, seq: u64) -> Snapshot {
             reorged: view.l1_undone,
         },
         ..Snapshot::default()
-    }
-}
-
-fn lane(it: &view::LaneView) -> LaneView {
-    LaneView {
-        lane: it.lane.to_string(),
-        class: match it.class {
-            Class::Rollup => "rollup".into(),
-            Class::Vm => "vm".into(),
-        },
-        state: it.state.into(),
-        node: it.node.map(|node| node.to_string()),
-        step: None,
-        since_ms: it.since.0,
-        usual_ms: it.usual_ms,
     }
 }
 

@@ -88,12 +88,7 @@ async fn build(
         proof_bytes,
     };
     let follow = base.follower.events;
-    let follower = base.follower.task;
-    tokio::spawn(async move {
-        // The follower ends by itself only with a reason.
-        let ended = follower.await.map_err(anyhow::Error::from);
-        let _ = stop.send(ended.and_then(|it| it.map_err(|e| start::coded(e).into()))).await;
-    });
+    start::watch_follower(base.follower.task, stop);
     let parts = Parts {
         config,
         own,

@@ -27,11 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let (stop, stopped) = mpsc::channel(4);
     watch_signals(stop.clone())?;
     let follower = std::mem::replace(&mut base.follower.task, tokio::spawn(async { Ok(()) }));
-    tokio::spawn(async move {
-        // The follower ends by itself only with a reason.
-        let ended = follower.await.map_err(anyhow::Error::from);
-        let _ = stop.send(ended.and_then(|it| it.map_err(|e| start::coded(e).into()))).await;
-    });
+    start::watch_follower(follower, stop);
     let (asked, requests) = mpsc::channel(ASKED_MAX);
     let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::default()));
     let _control = Control::start(&socket, receiver, asked)?;

@@ -80,6 +80,13 @@ pub(crate) struct CreditPath {
     pub(crate) children: [Word; 2],
 }
 
+/// What a record of `own` of a slot's `units` is paid from its pool, in base units: pool × own /
+/// units, rounded down, as the contract does. 0 for a product that L1 would refuse.
+pub(crate) fn payout(pool: u128, own: u64, units: u64) -> u128 {
+    let product = pool.checked_mul(u128::from(own));
+    product.and_then(|it| it.checked_div(u128::from(units))).unwrap_or(0)
+}
+
 impl Contracts {
     /// Lets the registry take `amount` of our tokens as a bond.
     pub(crate) fn approve(&self, amount: u128) -> Call {

@@ -113,13 +113,6 @@ pub(crate) struct Pool {
     pub(crate) paid: u128,
 }
 
-impl Pool {
-    /// What a record of `own` units is paid: amount × own / units, rounded down, as on L1.
-    pub(crate) fn share(&self, own: u64) -> u128 {
-        self.amount.checked_mul(u128::from(own)).map_or(0, |it| it / u128::from(self.units.max(1)))
-    }
-}
-
 /// An accepted root proof.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Settlement {

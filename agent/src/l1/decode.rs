@@ -2,7 +2,7 @@
 //! know means that it is not the network's version.
 
 use alloy::{
-    primitives::{Address as EvmAddress, B256, keccak256},
+    primitives::{Address as EvmAddress, B256},
     rpc::types::Log,
     sol_types::SolEventInterface as _,
 };
@@ -17,6 +17,7 @@ use super::{
     },
     client::Contracts,
 };
+use crate::rollup::data;
 
 /// What the winner revealed, beyond what the core follows: needed to execute the block.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,7 +135,7 @@ fn opened(e: Slots::BlockOpened, found: &mut BlockEvents) {
     else {
         return;
     };
-    *commitment = commitment_of(*block, *txs, hash(e.parent), e.salt.0);
+    *commitment = data::commitment(*block, txs, BlockId(e.parent.0), &e.salt.0);
     found.reveals.push(RevealData {
         slot: *slot,
         block: *block,
@@ -143,11 +144,6 @@ fn opened(e: Slots::BlockOpened, found: &mut BlockEvents) {
         txs: *txs,
         data: e.data.to_vec(),
     });
-}
-
-/// keccak(block id ‖ txs ‖ parent ‖ salt): what a proposal commits to (R2.3).
-pub(crate) fn commitment_of(block: BlockId, txs: Word, parent: Hash, salt: [u8; 32]) -> Hash {
-    Hash(keccak256([block.0, txs, parent.0, salt].concat()).0)
 }
 
 fn settled_event(e: &Slots::Settled) -> L1Event {

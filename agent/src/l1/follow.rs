@@ -15,7 +15,7 @@ use alloy::{
     rpc::types::{Block, Filter},
 };
 use futures::future::try_join_all;
-use protocol::{Hash, Input, Slot};
+use protocol::{Hash, Input, L1Event, Slot};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
@@ -42,6 +42,48 @@ pub(crate) struct FollowEvent {
     pub(crate) reveals: Vec<RevealData>,
     /// Slots given up in it.
     pub(crate) lapsed: Vec<Slot>,
+}
+
+/// What a [`FollowEvent`] says of the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum L1Change<'a> {
+    /// A block on top of the last.
+    Block {
+        /// Height.
+        number: u64,
+        /// Its hash.
+        hash: Hash,
+        /// Unix seconds.
+        time: u64,
+        /// What our contracts said in it.
+        events: &'a [L1Event],
+    },
+    /// The newest block left the chain.
+    Undo {
+        /// Its hash.
+        hash: Hash,
+    },
+}
+
+impl FollowEvent {
+    /// What happened; `None` of an input that is not L1's, which a follower never makes.
+    pub(crate) fn change(&self) -> Option<L1Change<'_>> {
+        match &self.input {
+            Input::L1Block { number, hash, time, events, .. } => {
+                let (number, hash, time) = (*number, *hash, *time);
+                Some(L1Change::Block { number, hash, time, events })
+            }
+            Input::L1Undo { hash } => Some(L1Change::Undo { hash: *hash }),
+            Input::Planned { .. }
+            | Input::Refused { .. }
+            | Input::Peer { .. }
+            | Input::Prover(_)
+            | Input::Accepted { .. }
+            | Input::FetchFailed { .. }
+            | Input::Able { .. }
+            | Input::Tick => None,
+        }
+    }
 }
 
 /// Where to begin.

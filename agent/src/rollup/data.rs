@@ -7,6 +7,7 @@
 
 use protocol::assign::keccak::keccak256;
 use protocol::{BlockId, Hash, Word};
+use wire::blob::is_field_word;
 
 /// First byte of every block's data; another layout takes another number.
 pub(crate) const VERSION: u8 = 1;
@@ -122,17 +123,12 @@ pub(crate) const fn data_bytes_max(proof_bytes: usize) -> usize {
     HEADER_BYTES + TXS_MAX * (FIELDS_BYTES_MAX + proof_bytes)
 }
 
-/// Whether a word is a field element.
-pub(crate) fn is_word(word: &Word) -> bool {
-    circuits::poseidon::from_word(word).is_some()
-}
-
 /// Name of a block: keccak of its data.
 pub(crate) fn block_id(data: &[u8]) -> BlockId {
     BlockId(keccak256(&[data]).0)
 }
 
-/// What a proposal commits to: keccak(block id ‖ txs ‖ parent ‖ salt).
+/// What a proposal commits to (R2.3): keccak(block id ‖ txs ‖ parent ‖ salt).
 pub(crate) fn commitment(block: BlockId, txs: &Word, parent: BlockId, salt: &[u8; 32]) -> Hash {
     keccak256(&[&block.0, txs, &parent.0, salt])
 }
@@ -245,7 +241,7 @@ fn count_byte(count: usize, max: usize) -> Result<u8, usize> {
 }
 
 fn write_word(word: &Word, out: &mut Vec<u8>) -> Result<(), DataError> {
-    if !is_word(word) {
+    if !is_field_word(word) {
         return Err(DataError::Word(out.len()));
     }
     out.extend(word);
@@ -286,7 +282,7 @@ impl<'a> Reader<'a> {
     fn word(&mut self) -> Result<Word, DataError> {
         let at = self.at;
         let word = self.take()?;
-        if is_word(&word) { Ok(word) } else { Err(DataError::Word(at)) }
+        if is_field_word(&word) { Ok(word) } else { Err(DataError::Word(at)) }
     }
 
     fn finish(self) -> Result<(), DataError> {

@@ -9,11 +9,14 @@ use std::{
 };
 
 use circuits::state::TxWitness;
-use protocol::{BlockId, Hash, Input, L1Event, Slot, Word};
+use protocol::{BlockId, Hash, L1Event, Slot, Word};
 
 use crate::{
     config::WitnessSource,
-    l1::{decode::RevealData, follow::FollowEvent},
+    l1::{
+        decode::RevealData,
+        follow::{FollowEvent, L1Change},
+    },
     rollup::{
         data::BlockData,
         execute::Programs,
@@ -83,20 +86,13 @@ impl Blocks {
     /// Follows one event of L1. Gives the blocks that the state tree refused, with the reason: no
     /// agent works on them.
     pub(crate) fn follow(&mut self, event: &FollowEvent) -> Vec<(BlockId, String)> {
-        match &event.input {
-            Input::L1Block { hash, events, .. } => self.l1_block(*hash, event, events),
-            Input::L1Undo { hash } => {
-                self.l1_undo(*hash);
+        match event.change() {
+            Some(L1Change::Block { hash, events, .. }) => self.l1_block(hash, event, events),
+            Some(L1Change::Undo { hash }) => {
+                self.l1_undo(hash);
                 Vec::new()
             }
-            Input::Planned { .. }
-            | Input::Refused { .. }
-            | Input::Peer { .. }
-            | Input::Prover(_)
-            | Input::Accepted { .. }
-            | Input::FetchFailed { .. }
-            | Input::Able { .. }
-            | Input::Tick => Vec::new(),
+            None => Vec::new(),
         }
     }
 

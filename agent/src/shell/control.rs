@@ -11,13 +11,16 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
-use wire::control::{FROM_AGENT_MAX, Reply, Request, Snapshot, TO_AGENT_MAX};
+use wire::control::{
+    FROM_AGENT_MAX, Reply, Request, Snapshot, TO_AGENT_MAX, body_len, from_body, to_frame,
+};
 
 use crate::error::{Coded, Exit};
 
@@ -119,7 +122,7 @@ async fn serve(
     asked: mpsc::Sender<Asked>,
 ) -> io::Result<()> {
     while let Some(frame) = read_frame(&mut stream, TO_AGENT_MAX).await? {
-        let reply = match serde_json::from_slice(&frame) {
+        let reply = match from_body(&frame) {
             Err(error) => refused("CTL-005", format!("not a request: {error}")),
             Ok(Request::Status) => Reply::Snapshot(Box::new(Snapshot::clone(&snapshots.borrow()))),
             Ok(Request::Subscribe { max_hz }) => return stream_to(stream, snapshots, max_hz).await,
@@ -169,32 +172,23 @@ fn refused(code: &str, text: String) -> Reply {
 }
 
 async fn write_reply(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
-    let body = serde_json::to_vec(reply)?;
-    let written = timeout(WRITE_WAIT, write_frame(stream, &body, FROM_AGENT_MAX)).await;
+    let written = timeout(WRITE_WAIT, write_frame(stream, reply, FROM_AGENT_MAX)).await;
     written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn write_frame(stream: &mut UnixStream, body: &[u8], limit: u32) -> io::Result<()> {
-    let length = u32::try_from(body.len()).ok().filter(|it| *it <= limit).ok_or_else(|| {
-        io::Error::other(format!("a frame of {} bytes is over the limit of {limit}", body.len()))
-    })?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(body).await
+async fn write_frame(stream: &mut UnixStream, it: &impl Serialize, max: u32) -> io::Result<()> {
+    let frame = to_frame(it, max).map_err(io::Error::other)?;
+    stream.write_all(&frame).await
 }
 
-async fn read_frame(stream: &mut UnixStream, limit: u32) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 4];
-    match stream.read_exact(&mut length).await {
+async fn read_frame(stream: &mut UnixStream, max: u32) -> io::Result<Option<Vec<u8>>> {
+    let mut header = [0; 4];
+    match stream.read_exact(&mut header).await {
         Ok(_) => (),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     }
-    let length = u32::from_be_bytes(length);
-    if length > limit {
-        let text = format!("a frame of {length} bytes is over the limit of {limit}");
-        return Err(io::Error::other(text));
-    }
-    let mut body = vec![0; length as usize];
+    let mut body = vec![0; body_len(header, max).map_err(io::Error::other)?];
     stream.read_exact(&mut body).await?;
     Ok(Some(body))
 }
@@ -217,13 +211,13 @@ impl Client {
 
     /// Sends one request.
     pub(crate) async fn send(&mut self, request: &Request) -> io::Result<()> {
-        write_frame(&mut self.0, &serde_json::to_vec(request)?, TO_AGENT_MAX).await
+        write_frame(&mut self.0, request, TO_AGENT_MAX).await
     }
 
     /// The next reply, `None` when the agent closed the socket.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Reply>> {
         let Some(body) = read_frame(&mut self.0, FROM_AGENT_MAX).await? else { return Ok(None) };
-        Ok(Some(serde_json::from_slice(&body)?))
+        from_body(&body).map(Some).map_err(io::Error::other)
     }
 
     /// One request and its reply.
@@ -298,7 +292,7 @@ mod tests {
     async fn nonsense_is_refused_and_an_oversized_frame_closes_the_connection() {
         let rig = rig();
         let mut client = Client::connect(&rig.path).await.unwrap();
-        write_frame(&mut client.0, b"{}", TO_AGENT_MAX).await.unwrap();
+        write_frame(&mut client.0, &serde_json::json!({}), TO_AGENT_MAX).await.unwrap();
         assert!(
             matches!(client.next().await.unwrap(), Some(Reply::Refused { code, .. }) if code == "CTL-005")
         );

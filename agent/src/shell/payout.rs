@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use circuits::{
-    credit::Record,
-    poseidon::{Fr, to_word},
-};
+use circuits::{credit::Record, poseidon::to_word};
 use protocol::{Address, Credit, Hash, L1Event, Slot, Word};
 
-use crate::error::Coded;
+use crate::{
+    error::Coded,
+    l1::calls::{CreditPath, payout},
+};
 
 /// The tree of one block is at most 16 txs of 3 calls: 5 levels of merges and root over 4 proofs.
 /// A contract position has 64 bits; this bound is only against records that point in a circle.
@@ -21,24 +21,16 @@ const DEPTH_MAX: usize = 63;
 /// One payable record and the path to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Share {
-    /// Heap index in the credit tree; the root is 1.
-    pub(crate) position: u64,
-    /// (rec, left, right) of each record above, from the root down.
-    pub(crate) steps: Vec<[Word; 3]>,
-    /// kind·2^128 + own·2^64 + total of the record.
-    pub(crate) meta: Word,
-    /// Who is paid.
-    pub(crate) payee: Address,
-    /// The record's children: left, right.
-    pub(crate) children: [Word; 2],
+    /// What `claim` shows.
+    pub(crate) path: CreditPath,
     /// Units paid for: the record's own.
     pub(crate) units: u64,
 }
 
 impl Share {
-    /// Base units of the token: pool × own / units of the whole tree, rounded down, as on L1.
-    pub(crate) fn amount(&self, pool: u128, units: u64) -> Option<u128> {
-        pool.checked_mul(u128::from(self.units))?.checked_div(u128::from(units))
+    /// Base units of the token from the pool of its slot.
+    pub(crate) fn amount(&self, settled: &SettledSlot) -> u128 {
+        payout(settled.pool, self.units, settled.units)
     }
 }
 
@@ -64,7 +56,8 @@ impl Records {
         let mut open = vec![(1_u64, root, Vec::new())];
         while let Some((position, value, steps)) = open.pop() {
             let share = self.share(position, value, &steps)?;
-            let children = [(share.children[1], 1), (share.children[0], 0)];
+            let [left, right] = share.path.children;
+            let children = [(right, 1), (left, 0)];
             let deeper = steps.len() < DEPTH_MAX;
             for (child, bit) in children.into_iter().filter(|it| deeper && it.0 != [0; 32]) {
                 let mut steps = steps.clone();
@@ -95,15 +88,14 @@ impl Records {
 
     fn share(&self, position: u64, value: Word, steps: &[[Word; 3]]) -> Result<Share, Coded> {
         let (record, credit) = self.record(value)?;
-        let meta: Fr = record.meta();
-        Ok(Share {
+        let path = CreditPath {
             position,
             steps: steps.to_vec(),
-            meta: to_word(meta),
+            meta: to_word(record.meta()),
             payee: credit.payee,
             children: [credit.left, credit.right],
-            units: credit.own,
-        })
+        };
+        Ok(Share { path, units: credit.own })
     }
 }
 
@@ -211,7 +203,7 @@ impl Money {
         let is_paid = |position: u64| {
             self.settled.get(&slot).is_some_and(|it| it.paid.contains_key(&position))
         };
-        shares.retain(|it| it.payee == payee && !is_paid(it.position));
+        shares.retain(|it| it.path.payee == payee && !is_paid(it.path.position));
         Ok(shares)
     }
 }
@@ -248,12 +240,14 @@ mod tests {
     fn every_unit_of_the_tree_is_payable_once() {
         let (records, root) = tree();
         let shares = records.shares(root).unwrap();
-        let rows: Vec<_> = shares.iter().map(|it| (it.position, it.payee, it.units)).collect();
+        let row = |it: &Share| (it.path.position, it.path.payee, it.units);
+        let rows: Vec<_> = shares.iter().map(row).collect();
         assert_eq!(rows, [(1, A, 209), (2, B, 173), (4, A, 358), (5, B, 175)]);
         let units: u64 = shares.iter().map(|it| it.units).sum();
         assert_eq!(units, 915);
-        assert_eq!(shares[2].steps.len(), 2);
-        assert_eq!(shares[2].amount(1000, units), Some(391));
+        assert_eq!(shares[2].path.steps.len(), 2);
+        let settled = SettledSlot { credit: root, units, pool: 1000, paid: BTreeMap::new() };
+        assert_eq!(shares[2].amount(&settled), 391);
     }
 
     #[test]

@@ -5,13 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{BlockId, Input, Millis, Params, SequencerId, Slot};
+use protocol::{BlockId, Millis, Params, SequencerId, Slot};
 use rand::RngCore as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::control::{L1View, PeerView, Reply, Request, SCHEMA, Snapshot};
 
 use super::{
     control::Asked,
+    is_caught_up,
     journal::Journal,
     roster::Roster,
     start::{Base, coded},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     l1::{
         calls::{Call, Opening},
-        follow::FollowEvent,
+        follow::{FollowEvent, L1Change},
         vrf::{VrfKey, score},
     },
     mesh::MeshEvent,
@@ -36,8 +37,6 @@ use crate::{
     store,
 };
 
-/// L1 counts as caught up when its newest block is not older than this many of its blocks.
-const CAUGHT_UP_BLOCKS: u64 = 30;
 /// How often the screens' data is refreshed.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// Purpose of a sealed block in the journal.
@@ -116,35 +115,27 @@ impl Sequencing {
                 self.mempool.give_back(sealed.block);
             }
         }
-        let changed = match &event.input {
-            Input::L1Block { number, hash, time, events, .. } => {
-                self.machine.l1_block(*number, *hash, events, &event.lapsed);
-                self.l1 = (*number, *time, now());
-                self.roster.l1_block(*number, *hash, events)
+        let changed = match event.change() {
+            Some(L1Change::Block { number, hash, time, events }) => {
+                self.machine.l1_block(number, hash, events, &event.lapsed);
+                self.l1 = (number, time, now());
+                self.roster.l1_block(number, hash, events)
             }
-            Input::L1Undo { hash } => {
-                if let Err(SequencerAction::Note { code, text }) = self.machine.l1_undo(*hash) {
+            Some(L1Change::Undo { hash }) => {
+                if let Err(SequencerAction::Note { code, text }) = self.machine.l1_undo(hash) {
                     self.journal.note(now(), code, text);
                 }
-                let changed = self.roster.l1_undo(*hash);
+                let changed = self.roster.l1_undo(hash);
                 self.members(changed);
                 return Ok(());
             }
-            Input::Planned { .. }
-            | Input::Refused { .. }
-            | Input::Peer { .. }
-            | Input::Prover(_)
-            | Input::Accepted { .. }
-            | Input::FetchFailed { .. }
-            | Input::Able { .. }
-            | Input::Tick => false,
+            None => false,
         };
         self.members(changed);
         if !event.reveals.is_empty() {
             self.prune();
         }
-        let behind_s = (now().0 / 1000).saturating_sub(self.l1.1);
-        if behind_s <= CAUGHT_UP_BLOCKS * self.params.l1_block_s {
+        if is_caught_up(self.l1.1, &self.params) {
             let actions = self.machine.act(self.mempool.len());
             self.apply(actions).await?;
         }

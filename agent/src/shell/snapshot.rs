@@ -202,9 +202,9 @@ fn payees(slot: Slot, shell: &Shell) -> Vec<PayeeView> {
     let Some(settled) = shell.money.settled().get(&slot) else { return Vec::new() };
     let mut sums: BTreeMap<protocol::Address, (u64, u128)> = BTreeMap::new();
     for share in shell.money.shares(slot).unwrap_or_default() {
-        let sum = sums.entry(share.payee).or_default();
+        let sum = sums.entry(share.path.payee).or_default();
         sum.0 += share.units;
-        sum.1 += share.amount(settled.pool, settled.units).unwrap_or(0);
+        sum.1 += share.amount(settled);
     }
     let view = |(address, (units, amount)): (protocol::Address, (u64, u128))| PayeeView {
         address: address.to_string(),
@@ -218,16 +218,9 @@ fn lane(it: &view::LaneView, shell: &Shell) -> LaneView {
     let step = it.task.and_then(|task| shell.look.steps.get(&task));
     let since = step.map_or(it.since, |(_, since)| *since);
     LaneView {
-        lane: it.lane.to_string(),
-        class: match it.class {
-            protocol::Class::Rollup => "rollup".into(),
-            protocol::Class::Vm => "vm".into(),
-        },
-        state: it.state.into(),
-        node: it.node.map(|node| node.to_string()),
         step: step.map(|(step, _)| step.name().into()),
         since_ms: since.0,
-        usual_ms: it.usual_ms,
+        ..LaneView::from(it)
     }
 }
 
@@ -237,7 +230,8 @@ fn earnings(shell: &Shell) -> Earnings {
     let (mut claimable, mut paid) = (0_u128, 0_u128);
     for (slot, settled) in shell.money.settled().iter().rev().take(EARNINGS_MAX) {
         let Ok(shares) = shell.money.shares(*slot) else { continue };
-        let own: Vec<Share> = shares.into_iter().filter(|it| Some(it.payee) == payee).collect();
+        let own: Vec<Share> =
+            shares.into_iter().filter(|it| Some(it.path.payee) == payee).collect();
         if own.is_empty() {
             continue;
         }
@@ -258,8 +252,8 @@ fn earnings(shell: &Shell) -> Earnings {
 
 /// The row of one slot, and how much of it is claimable and paid.
 fn slot_earning(slot: Slot, settled: &SettledSlot, own: &[Share]) -> (SlotEarning, u128, u128) {
-    let amount = |it: &Share| it.amount(settled.pool, settled.units).unwrap_or(0);
-    let is_paid = |it: &&Share| settled.paid.contains_key(&it.position);
+    let amount = |it: &Share| it.amount(settled);
+    let is_paid = |it: &&Share| settled.paid.contains_key(&it.path.position);
     let done: u128 = own.iter().filter(is_paid).map(amount).sum();
     let all: u128 = own.iter().map(amount).sum();
     let row = SlotEarning {
@@ -338,6 +332,7 @@ fn bare(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::l1::calls::CreditPath;
 
     #[test]
     fn an_endpoint_is_shown_without_its_secrets() {
@@ -359,11 +354,13 @@ mod tests {
     #[test]
     fn a_slot_is_paid_when_every_share_is() {
         let share = |position, units| Share {
-            position,
-            steps: Vec::new(),
-            meta: [0; 32],
-            payee: protocol::Address::default(),
-            children: [[0; 32]; 2],
+            path: CreditPath {
+                position,
+                steps: Vec::new(),
+                meta: [0; 32],
+                payee: protocol::Address::default(),
+                children: [[0; 32]; 2],
+            },
             units,
         };
         let mut settled = SettledSlot {

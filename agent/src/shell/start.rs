@@ -11,7 +11,10 @@ use circuits::setup::{
     leaf::proof_bytes,
 };
 use protocol::{Kind, ProverId};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use wire::{Domain, Signer};
 
 use super::{blocks::Blocks, intents::Journal, parse_address, serving::Serving};
@@ -181,6 +184,18 @@ fn blocks(
 pub(crate) async fn own_prover(base: &Base) -> anyhow::Result<Option<ProverId>> {
     let operator = base.signer.address();
     Ok(base.l1.find_prover(operator).await.map_err(coded)?)
+}
+
+/// Ends the loop when the follower does, which is only ever with a reason.
+pub(crate) fn watch_follower(
+    follower: JoinHandle<Result<(), crate::l1::L1Error>>,
+    stop: mpsc::Sender<anyhow::Result<()>>,
+) {
+    tokio::spawn(async move {
+        let ended = follower.await.map_err(anyhow::Error::from);
+        // Nobody listens only when the loop has ended already.
+        let _ = stop.send(ended.and_then(|it| it.map_err(|error| coded(error).into()))).await;
+    });
 }
 
 /// An L1 error as the operator sees it.

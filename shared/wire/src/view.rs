@@ -1,9 +1,9 @@
 //! What the machine shows, in the words of the control API: the same for an agent and a simulated
 //! world.
 
-use protocol::{Kind, Millis, view};
+use protocol::{Class, Kind, Millis, view};
 
-use crate::control::{NodeView, PhaseView, SlotView, SubtreeView, TaskView};
+use crate::control::{LaneView, NodeView, PhaseView, SlotView, SubtreeView, TaskView};
 
 impl From<&view::SlotView> for SlotView {
     /// Everything but the payees: they follow from credit records, not from the machine.
@@ -102,6 +102,24 @@ impl From<&view::SubtreeView> for SubtreeView {
             made: it.made,
             tasks: it.tasks,
             slack_ms: it.slack_ms,
+        }
+    }
+}
+
+impl From<&view::LaneView> for LaneView {
+    /// The step of a running proof is what its process says, which the machine does not hear.
+    fn from(it: &view::LaneView) -> Self {
+        Self {
+            lane: it.lane.to_string(),
+            class: match it.class {
+                Class::Rollup => "rollup".into(),
+                Class::Vm => "vm".into(),
+            },
+            state: it.state.into(),
+            node: it.node.map(|node| node.to_string()),
+            step: None,
+            since_ms: it.since.0,
+            usual_ms: it.usual_ms,
         }
     }
 }

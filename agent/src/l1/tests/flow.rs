@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use circuits::{credit, credit::Record, poseidon::to_word};
-use protocol::{Hash, Input, Kind, L1Event, ProverId, SequencerId, Slot};
+use protocol::{BlockId, Hash, Input, Kind, L1Event, ProverId, SequencerId, Slot};
 
 use super::*;
 use crate::l1::{
-    calls::{CreditPath, Opening, ProverEntry, RootProof},
-    decode::commitment_of,
+    calls::{CreditPath, Opening, ProverEntry, RootProof, payout},
     follow::{Cursor, FollowEvent, follow},
     vrf::{VrfKey, score},
 };
+use crate::rollup::data;
 
 const SALT: [u8; 32] = [4; 32];
 
@@ -33,9 +33,8 @@ fn opening() -> Opening {
 }
 
 fn commitment() -> Hash {
-    let opening = opening();
-    let block = protocol::BlockId(alloy::primitives::keccak256(&opening.data).0);
-    commitment_of(block, opening.txs, opening.parent, opening.salt)
+    let Opening { data: bytes, txs, parent, salt } = opening();
+    data::commitment(data::block_id(&bytes), &txs, BlockId(parent.0), &salt)
 }
 
 async fn registered(world: &World) -> VrfKey {
@@ -140,7 +139,7 @@ async fn a_slot_lives_from_registration_to_payment() {
     assert_eq!(world.l1.state_root().await.unwrap(), [6; 32]);
 
     anyone.send(world.contracts.claim(Slot(0), &path)).await.unwrap();
-    let share = pool.share(175);
+    let share = payout(pool.amount, 175, pool.units);
     assert_eq!(world.l1.tokens(account(8)).await.unwrap(), share);
     assert!(world.l1.is_claimed(Slot(0), 2).await.unwrap());
 
