@@ -34,6 +34,11 @@ pub(crate) enum SequencerAction {
         /// Number of the L1 block whose header is the seed.
         header: u64,
     },
+    /// Send `lapse`: L1 gives up by itself nothing, and takes no further block before.
+    Lapse {
+        /// The oldest revealed slot, whose window has passed.
+        slot: Slot,
+    },
     /// Fill a draft on top of `parent` and draw the VRF, then answer with
     /// [`Sequencer::built`].
     Build {
@@ -126,6 +131,7 @@ enum Fate {
 /// What we sent last for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Step {
+    Lapse,
     Seed,
     Build,
     Propose,
@@ -172,12 +178,12 @@ impl Sequencer {
         }
     }
 
-    /// A canonical L1 block, on top of the last, with the slots it gave up after their window.
-    /// [`Self::act`] follows when it is the newest one; while the past is read, nothing is to be
-    /// done.
+    /// A canonical L1 block (its number and Unix seconds), on top of the last, with the slots it
+    /// gave up after their window. [`Self::act`] follows when it is the newest one; while the past
+    /// is read, nothing is to be done.
     pub(crate) fn l1_block(
         &mut self,
-        number: u64,
+        (number, time_s): (u64, u64),
         hash: Hash,
         events: &[L1Event],
         lapsed: &[Slot],
@@ -186,7 +192,7 @@ impl Sequencer {
         if self.undo.len() > self.params.undo_blocks_max {
             self.undo.pop_front();
         }
-        self.view.head = number;
+        (self.view.head, self.view.time_s) = (number, time_s);
         events.iter().for_each(|event| self.view.apply(self.me, event));
         lapsed.iter().for_each(|slot| self.view.lapse(*slot));
         let next = self.slot_of(number + 1);
@@ -245,6 +251,7 @@ impl Sequencer {
     /// mempool. Safe to call at any time after the newest L1 block was told.
     pub(crate) fn act(&mut self, waiting: usize) -> Vec<SequencerAction> {
         let mut actions = Vec::new();
+        self.lapse(&mut actions);
         let slots: Vec<Slot> = self.own.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.act_on_own(slot, &mut actions));
         if waiting > 0 && self.has_room() {
@@ -259,6 +266,18 @@ impl Sequencer {
     fn has_room(&self) -> bool {
         let unsettled = self.view.slots.values().filter(|it| it.is_unsettled()).count();
         (unsettled as u64) < self.params.build_ahead_max
+    }
+
+    /// Nobody else has to give up a block that was not proved in time, and none can be revealed
+    /// while it stands.
+    fn lapse(&mut self, actions: &mut Vec<SequencerAction>) {
+        let p = &self.params;
+        let window_s = (p.proving_blocks + p.halting_blocks + p.backup_blocks) * p.l1_block_s;
+        let Some((slot, oldest)) = self.view.oldest_unsettled() else { return };
+        let over = oldest.revealed_s.saturating_add(window_s) < self.view.time_s;
+        if over && self.may_send(slot, Step::Lapse) {
+            actions.push(SequencerAction::Lapse { slot });
+        }
     }
 
     fn show_seed(&mut self, actions: &mut Vec<SequencerAction>) {
@@ -365,7 +384,8 @@ impl Sequencer {
         let kept = self.params.undo_blocks_max as u64;
         let params = &self.params;
         let over = |slot: &Slot| params.slot_start(Slot(slot.0 + 1)).saturating_add(kept) <= head;
-        self.sent.retain(|(slot, _), _| !over(slot));
+        let view = &self.view;
+        self.sent.retain(|(slot, _), _| !over(slot) || view.slot(*slot).is_unsettled());
         let old: Vec<Slot> = self
             .own
             .keys()

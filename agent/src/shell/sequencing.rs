@@ -117,7 +117,7 @@ impl Sequencing {
         }
         let changed = match event.change() {
             Some(L1Change::Block { number, hash, time, events }) => {
-                self.machine.l1_block(number, hash, events, &event.lapsed);
+                self.machine.l1_block((number, time), hash, events, &event.lapsed);
                 self.l1 = (number, time, now());
                 self.roster.l1_block(number, hash, events)
             }
@@ -166,6 +166,7 @@ impl Sequencing {
                     more.into_iter().rev().for_each(|it| queue.push_front(it));
                 }
                 SequencerAction::Persist(sealed) => self.persist(&sealed).await?,
+                SequencerAction::Lapse { slot } => self.lapse(slot),
                 SequencerAction::ShowSeed { slot, header } => self.show_seed(slot, header),
                 SequencerAction::Take { slot, block } => self.take(slot, block),
                 SequencerAction::GiveBack { block, .. } => self.mempool.give_back(block),
@@ -222,6 +223,11 @@ impl Sequencing {
                 None
             }
         }
+    }
+
+    fn lapse(&mut self, slot: Slot) {
+        self.journal.event(now(), "chain", format!("giving up slot {slot}: its window has passed"));
+        self.send(self.base.l1.contracts.lapse(slot));
     }
 
     fn show_seed(&self, slot: Slot, number: u64) {

@@ -9,10 +9,13 @@ use protocol::{BlockId, Hash, Input, Kind, L1Event, ProverId, SequencerId, Slot}
 use super::*;
 use crate::l1::{
     calls::{CreditPath, Opening, ProverEntry, RootProof, payout},
-    follow::{Cursor, FollowEvent, follow},
+    follow::{Cursor, FollowEvent, L1Change, follow},
     vrf::{VrfKey, score},
 };
-use crate::rollup::data;
+use crate::rollup::{
+    data,
+    sequencer::{Sequencer, SequencerAction},
+};
 
 const SALT: [u8; 32] = [4; 32];
 
@@ -172,6 +175,41 @@ async fn check_events(world: &World, events: &[&L1Event], share: u128) {
         if *pool == 100 * COIN && *end == [6; 32]));
     let expected = L1Event::Paid { slot: Slot(0), position: 2, payee: account(8), amount: share };
     assert_eq!(**paid, expected);
+}
+
+/// What a sequencer without txs does after everything that L1 has said, and the slots L1 gave up.
+async fn sequencer_does(world: &World) -> (Vec<SequencerAction>, Vec<Slot>) {
+    let mut sequencer = Sequencer::new(SequencerId(0), params(), Vec::new());
+    let mut lapsed = Vec::new();
+    for event in everything(world).await {
+        let Some(L1Change::Block { number, hash, time, events }) = event.change() else { continue };
+        sequencer.l1_block((number, time), hash, events, &event.lapsed);
+        lapsed.extend(event.lapsed);
+    }
+    (sequencer.act(0), lapsed)
+}
+
+#[tokio::test]
+async fn a_block_that_nobody_proves_is_given_up_when_its_window_has_passed() {
+    let world = World::start().await;
+    let key = registered(&world).await;
+    revealed(&world, &key).await;
+    let window_s = world.l1.params().await.unwrap().window_s;
+    let leader = world.sender(2);
+    let lapse = world.contracts.lapse(Slot(0));
+    // The chain's clock goes on by itself too.
+    world.chain.mine(1, window_s - 60).await.unwrap();
+    assert_eq!(sequencer_does(&world).await, (vec![], vec![]));
+    let refused = leader.send(lapse.clone()).await.unwrap_err();
+    assert!(refused.to_string().contains("WindowOpen"), "{refused}");
+
+    world.chain.mine(1, 61).await.unwrap();
+    let wanted = vec![SequencerAction::Lapse { slot: Slot(0) }];
+    assert_eq!(sequencer_does(&world).await, (wanted, vec![]));
+    leader.send(lapse).await.unwrap();
+    assert_eq!(world.l1.unsettled().await.unwrap(), (0, None));
+    assert_eq!(world.l1.last_block().await.unwrap(), Hash::default());
+    assert_eq!(sequencer_does(&world).await, (vec![], vec![Slot(0)]));
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl World {
     fn extend(&mut self, events: Vec<L1Event>, waiting: usize) {
         let number = self.head() + 1;
         let hash = hash(self.forks * 1_000 + number);
-        self.sequencer.l1_block(number, hash, &events, &[]);
+        self.sequencer.l1_block((number, number * 2), hash, &events, &[]);
         self.chain.push((number, hash, events));
         let actions = self.sequencer.act(waiting);
         self.tell(actions);
@@ -123,7 +123,7 @@ impl World {
             }
             Lapse(slot) => {
                 let (number, hash) = (self.head() + 1, hash(self.forks * 1_000 + self.head() + 1));
-                self.sequencer.l1_block(number, hash, &[], &[Slot(*slot)]);
+                self.sequencer.l1_block((number, number * 2), hash, &[], &[Slot(*slot)]);
                 self.chain.push((number, hash, vec![]));
                 let actions = self.sequencer.act(1);
                 self.tell(actions);
@@ -147,7 +147,7 @@ impl World {
                 let durable = self.durable.values().cloned().collect();
                 self.sequencer = Sequencer::new(ME, params(), durable);
                 for (number, hash, events) in &self.chain {
-                    self.sequencer.l1_block(*number, *hash, events, &[]);
+                    self.sequencer.l1_block((*number, *number * 2), *hash, events, &[]);
                 }
                 let actions = self.sequencer.act(0);
                 self.tell(actions);
@@ -159,6 +159,7 @@ impl World {
         for action in actions {
             let head = self.sequencer.view.head;
             let line = match action {
+                SequencerAction::Lapse { slot } => format!("lapse {slot}"),
                 SequencerAction::ShowSeed { slot, header } => format!("seed {slot} from {header}"),
                 SequencerAction::Build { slot, parent, .. } => {
                     format!("build {slot} on {}", parent.0[31])
@@ -300,6 +301,44 @@ fn a_block_that_l1_gave_up_makes_room_and_is_nobodys_parent() {
             "130 build 3 on 0",
         ],
     );
+}
+
+#[test]
+fn a_block_that_nobody_proved_is_given_up_after_its_window() {
+    // Revealed in second 210; 1,801 blocks of 2 s later its last second has passed.
+    let steps = [
+        Block(vec![won()], 0),
+        Until(104),
+        Block(vec![revealed(0, &sealed(0, 0))], 0),
+        Until(1_911),
+        Lapse(0),
+        Undo(1),
+        Until(1_913),
+        Lapse(0),
+        Until(1_916),
+    ];
+    check_after_opening(
+        &steps,
+        &[
+            "104 reveal 0",
+            "105 serve 0",
+            "1907 lapse 0",
+            "1910 lapse 0",
+            "1912 give back 0",
+            "1912 note SEQ-003",
+            "1912 seed 181 from 1846",
+            "1912 forget 0",
+            "1912 lapse 0",
+        ],
+    );
+}
+
+#[test]
+fn a_settled_block_is_never_given_up() {
+    let revealed = revealed(0, &sealed(0, 0));
+    let quiet = vec![Block(vec![], 0); 1_850];
+    let steps = [vec![Until(96), Block(vec![revealed, settled(0)], 0)], quiet].concat();
+    check(&steps, &[]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) struct SlotView {
     pub(super) seed: Option<Hash>,
     pub(super) best: Option<Proposal>,
     pub(super) revealed: Option<(BlockId, Hash)>,
+    /// Unix seconds of the L1 block that revealed it.
+    pub(super) revealed_s: u64,
     pub(super) settled: bool,
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Proposal {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct View {
     pub(super) head: u64,
+    /// Unix seconds of that block.
+    pub(super) time_s: u64,
     /// L1 block of our registration.
     pub(super) since: Option<u64>,
     pub(super) slots: BTreeMap<Slot, SlotView>,
@@ -60,7 +64,8 @@ impl View {
                 self.slots.entry(slot).or_default().best = Some(best);
             }
             L1Event::Revealed { slot, block, commitment, .. } => {
-                self.slots.entry(slot).or_default().revealed = Some((block, commitment));
+                let it = self.slots.entry(slot).or_default();
+                (it.revealed, it.revealed_s) = (Some((block, commitment)), self.time_s);
             }
             L1Event::Settled { slot, .. } => self.slots.entry(slot).or_default().settled = true,
             L1Event::SequencerRegistered { sequencer, .. } if sequencer == me => {
@@ -72,6 +77,12 @@ impl View {
             | L1Event::ProverRegistered { .. }
             | L1Event::Paid { .. } => {}
         }
+    }
+
+    /// The oldest revealed slot that is neither settled nor given up: the only one that L1 lets
+    /// anybody give up.
+    pub(super) fn oldest_unsettled(&self) -> Option<(Slot, &SlotView)> {
+        self.slots.iter().find(|(_, it)| it.is_unsettled()).map(|(slot, it)| (*slot, it))
     }
 
     /// L1 gave the slot up after its window: its block is nobody's parent any more.
