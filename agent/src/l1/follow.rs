@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Delivered blocks that can be undone; the core keeps 64 (slice section 5).
-const WINDOW_BLOCKS: usize = 128;
+pub(crate) const WINDOW_BLOCKS: usize = 128;
 /// Blocks fetched at once while catching up: bounds memory and the endpoint's load.
 const FETCH_BLOCKS: u64 = 32;
 /// Inputs that may wait for the core; then the follower waits too.
@@ -83,6 +83,32 @@ impl FollowEvent {
             | Input::Able { .. }
             | Input::Tick => None,
         }
+    }
+}
+
+/// What each of the newest blocks changed in something that follows L1, for as many as a follower
+/// undoes.
+#[derive(Clone, Debug)]
+pub(crate) struct UndoLog<T>(VecDeque<(Hash, T)>);
+
+impl<T> Default for UndoLog<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> UndoLog<T> {
+    /// A block stands on top of the last and changed this.
+    pub(crate) fn push(&mut self, hash: Hash, change: T) {
+        self.0.push_back((hash, change));
+        if self.0.len() > WINDOW_BLOCKS {
+            self.0.pop_front();
+        }
+    }
+
+    /// What the newest block changed, if that is the one which left the chain.
+    pub(crate) fn pop(&mut self, hash: Hash) -> Option<T> {
+        self.0.pop_back_if(|(newest, _)| *newest == hash).map(|(_, change)| change)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     config::WitnessSource,
     l1::{
         decode::RevealData,
-        follow::{FollowEvent, L1Change},
+        follow::{FollowEvent, L1Change, UndoLog, WINDOW_BLOCKS},
     },
     rollup::{
         data::BlockData,
@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// L1 blocks that can be undone, as many as the follower remembers.
-const UNDO_MAX: usize = 128;
 /// Settled blocks whose data is kept, for peers that are late.
 const KEPT_MAX: usize = 64;
 
@@ -51,7 +49,7 @@ pub(crate) struct Blocks {
     witnesses: BTreeMap<BlockId, Vec<TxWitness>>,
     /// Revealed blocks that the chain stands on, oldest first; true if the state tree has it.
     line: Vec<(BlockId, bool)>,
-    log: VecDeque<(Hash, Vec<Change>)>,
+    log: UndoLog<Vec<Change>>,
     /// Order in which data was learnt, for pruning.
     order: VecDeque<BlockId>,
 }
@@ -78,7 +76,7 @@ impl Blocks {
             ends: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             line: Vec::new(),
-            log: VecDeque::new(),
+            log: UndoLog::default(),
             order: VecDeque::new(),
         })
     }
@@ -123,10 +121,7 @@ impl Blocks {
                 self.settled(*slot, *end);
             }
         }
-        self.log.push_back((hash, changes));
-        if self.log.len() > UNDO_MAX {
-            self.log.pop_front();
-        }
+        self.log.push(hash, changes);
         refused
     }
 
@@ -158,11 +153,7 @@ impl Blocks {
     }
 
     fn l1_undo(&mut self, hash: Hash) {
-        if self.log.back().is_none_or(|(newest, _)| *newest != hash) {
-            return;
-        }
-        let Some((_, changes)) = self.log.pop_back() else { return };
-        for change in changes.into_iter().rev() {
+        for change in self.log.pop(hash).unwrap_or_default().into_iter().rev() {
             match change {
                 Change::Revealed(block, taken) => {
                     self.line.pop();
@@ -228,7 +219,7 @@ impl Blocks {
     }
 
     fn prune(&mut self) {
-        while self.order.len() > KEPT_MAX + UNDO_MAX {
+        while self.order.len() > KEPT_MAX + WINDOW_BLOCKS {
             let Some(old) = self.order.pop_front() else { return };
             self.reveals.remove(&old);
             self.witnesses.remove(&old);

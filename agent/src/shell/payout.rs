@@ -4,14 +4,17 @@
 //! to any record; the path is what `claim` shows. Records come with the proofs (R5.2), so an agent
 //! that holds a block's proofs can claim for every payee.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use circuits::{credit::Record, poseidon::to_word};
 use protocol::{Address, Credit, Hash, L1Event, Slot, Word};
 
 use crate::{
     error::Coded,
-    l1::calls::{CreditPath, payout},
+    l1::{
+        calls::{CreditPath, payout},
+        follow::UndoLog,
+    },
 };
 
 /// The tree of one block is at most 16 txs of 3 calls: 5 levels of merges and root over 4 proofs.
@@ -99,9 +102,6 @@ impl Records {
     }
 }
 
-/// L1 blocks that can be undone, as many as the follower remembers.
-const UNDO_MAX: usize = 128;
-
 /// A settled slot as payouts need it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SettledSlot {
@@ -128,26 +128,19 @@ pub(crate) struct Money {
     /// Credit records of accepted proofs.
     pub(crate) records: Records,
     settled: BTreeMap<Slot, SettledSlot>,
-    log: VecDeque<(Hash, Vec<Change>)>,
+    log: UndoLog<Vec<Change>>,
 }
 
 impl Money {
     /// A canonical L1 block.
     pub(crate) fn l1_block(&mut self, hash: Hash, events: &[L1Event]) {
         let changes = events.iter().filter_map(|event| self.apply(event)).collect();
-        self.log.push_back((hash, changes));
-        if self.log.len() > UNDO_MAX {
-            self.log.pop_front();
-        }
+        self.log.push(hash, changes);
     }
 
     /// The newest L1 block left the chain.
     pub(crate) fn l1_undo(&mut self, hash: Hash) {
-        if self.log.back().is_none_or(|(newest, _)| *newest != hash) {
-            return;
-        }
-        let changes = self.log.pop_back().map(|(_, changes)| changes).unwrap_or_default();
-        for change in changes.into_iter().rev() {
+        for change in self.log.pop(hash).unwrap_or_default().into_iter().rev() {
             match change {
                 Change::Settled(slot) => drop(self.settled.remove(&slot)),
                 Change::Paid(slot, position) => {

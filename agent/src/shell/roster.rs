@@ -1,13 +1,13 @@
 //! The registry as the mesh and the screens need it, followed from L1's events and undone exactly.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use protocol::{Address, Hash, L1Event, ProverId, SequencerId};
 
-use crate::mesh::{Members, PeerId, Prover};
-
-/// L1 blocks that can be undone; older ones are final for us, as in the core.
-const UNDO_MAX: usize = 128;
+use crate::{
+    l1::follow::UndoLog,
+    mesh::{Members, PeerId, Prover},
+};
 
 /// A prover's registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Roster {
     head: u64,
     provers: BTreeMap<ProverId, Registered>,
     sequencers: BTreeMap<SequencerId, PeerId>,
-    added: VecDeque<(Hash, Vec<ProverId>, Vec<SequencerId>)>,
+    added: UndoLog<(Vec<ProverId>, Vec<SequencerId>)>,
 }
 
 impl Roster {
@@ -46,19 +46,13 @@ impl Roster {
         }
         self.head = number;
         let changed = !provers.is_empty() || !sequencers.is_empty();
-        self.added.push_back((hash, provers, sequencers));
-        if self.added.len() > UNDO_MAX {
-            self.added.pop_front();
-        }
+        self.added.push(hash, (provers, sequencers));
         changed
     }
 
     /// The newest L1 block left the chain. True if that changed who may connect.
     pub(crate) fn l1_undo(&mut self, hash: Hash) -> bool {
-        if self.added.back().is_none_or(|(newest, ..)| *newest != hash) {
-            return false;
-        }
-        let Some((_, provers, sequencers)) = self.added.pop_back() else { return false };
+        let Some((provers, sequencers)) = self.added.pop(hash) else { return false };
         self.head = self.head.saturating_sub(1);
         self.provers.retain(|id, _| !provers.contains(id));
         self.sequencers.retain(|id, _| !sequencers.contains(id));
