@@ -16,7 +16,7 @@ use circuits::{
     },
     tx::TxInput,
 };
-use protocol::{Address, Input, Kind, Params, Slot, TaskId};
+use protocol::{Address, Kind, Params, Slot, TaskId};
 use tokio::{sync::mpsc, task::JoinHandle};
 use wire::control::{Reply, Request};
 
@@ -25,7 +25,8 @@ use crate::{
     config::Preset,
     l1::{
         L1,
-        follow::{Cursor, FollowEvent, follow},
+        decode::RevealData,
+        follow::{Cursor, FollowEvent, L1Change, follow},
     },
     prover::pool::{self, Order, Pool},
     rollup::{
@@ -113,6 +114,7 @@ impl Working {
             self.on_l1(&event);
             // One event later the next tx may be due; proofs are made between two of them.
             if !self.busy && event.reveals.is_empty() {
+                self.send_again().await?;
                 self.send_due().await?;
             }
         }
@@ -121,20 +123,35 @@ impl Working {
     }
 
     fn on_l1(&mut self, event: &FollowEvent) {
-        if let Input::L1Block { number, .. } = event.input {
-            self.head = number;
-        }
-        for reveal in &event.reveals {
-            match BlockData::decode(&reveal.data, proof_bytes(&self.keys, Kind::Tx)) {
-                Ok(data) => self.traffic.revealed(&data),
-                Err(error) => tracing::warn!(%error, "a revealed block is unreadable"),
+        match event.change() {
+            Some(L1Change::Block { number, hash, .. }) => {
+                self.head = number;
+                let reveals = event.reveals.iter().filter_map(|it| self.readable(it)).collect();
+                self.traffic.l1_block(self.slot(), hash, reveals, &event.lapsed);
             }
+            Some(L1Change::Undo { hash }) => self.traffic.l1_undo(self.slot(), hash),
+            None => {}
         }
+    }
+
+    fn readable(&self, reveal: &RevealData) -> Option<(Slot, BlockData)> {
+        let data = BlockData::decode(&reveal.data, proof_bytes(&self.keys, Kind::Tx));
+        let data = data.inspect_err(|error| tracing::warn!(%error, "a block is unreadable"));
+        data.ok().map(|data| (reveal.slot, data))
     }
 
     fn slot(&self) -> Slot {
         let past = self.head.saturating_sub(self.params.genesis_block);
         Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
+    }
+
+    /// Sends once what L1 has lost; what is not taken now is sent in the next slot.
+    async fn send_again(&mut self) -> anyhow::Result<()> {
+        for tx in self.traffic.again(self.slot()) {
+            let tx = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
+            self.is_taken(&Request::SubmitTx { tx }).await;
+        }
+        Ok(())
     }
 
     /// Proves every tx that is due, one after the other, then sends them together: a sequencer

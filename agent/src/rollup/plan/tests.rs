@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use circuits::state::Account;
-use protocol::Slot;
+use protocol::{Hash, Slot};
 
 use super::*;
 use crate::rollup::data::Call;
@@ -253,7 +253,7 @@ fn tx_lists_join_as_the_merges_of_the_tree_do() {
 fn ten_blocks_in_a_row_keep_tree_and_plans_together_and_can_be_undone() {
     let mut world = World::new();
     let mut past = Vec::new();
-    for _ in 0..10 {
+    for slot in (0..10).map(Slot) {
         let block = world.block();
         let data = block.encode(PROOF).unwrap();
         let start = world.state.root();
@@ -262,7 +262,7 @@ fn ten_blocks_in_a_row_keep_tree_and_plans_together_and_can_be_undone() {
         let plan = plan(&on_chain, &witnesses, &world.rules()).unwrap();
         assert_eq!(plan.end(), world.state.root());
         assert!(plan.txs().iter().all(|tx| tx.run.calls.iter().all(|call| !call.reverted)));
-        world.traffic.revealed(&block);
+        world.traffic.l1_block(slot, Hash::default(), vec![(slot, block)], &[]);
         past.push((block_id(&data), start));
     }
     let (oldest, _) = past[0];
