@@ -160,6 +160,7 @@ impl Loop {
             self.step(Input::Refused { block }).await?;
         }
         self.shell.plan(&self.machine);
+        self.shell.clean(&self.machine);
         self.changed = true;
         Ok(())
     }

@@ -58,7 +58,7 @@ use self::{
     payout::Money,
     planning::{Planned, Planner},
     roster::Roster,
-    serving::Serving,
+    serving::{Remains, Serving},
 };
 
 /// Plans kept in memory; the core keeps as many.
@@ -110,6 +110,8 @@ pub(crate) struct Shell {
     pub(crate) money: Money,
     /// Node of each task that was given to the prover.
     proving: BTreeMap<TaskId, Node>,
+    /// Blobs of settled slots.
+    remains: Remains,
     pub(crate) journal: Journal,
     pub(crate) look: snapshot::Look,
 }
@@ -132,6 +134,7 @@ impl Shell {
             planning: BTreeSet::new(),
             money,
             proving: BTreeMap::new(),
+            remains: Remains::default(),
             journal: Journal::default(),
             look: snapshot::Look::default(),
         }

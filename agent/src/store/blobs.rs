@@ -110,10 +110,7 @@ impl Blobs {
 }
 
 /// What is there.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "blobs of settled slots are kept; removing them needs these")
-)]
+#[cfg_attr(not(test), expect(dead_code, reason = "what is there is asked by tests alone"))]
 impl Blobs {
     /// Whether a blob of that name is stored; its bytes are checked when they are read.
     #[must_use]
