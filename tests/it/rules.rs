@@ -114,10 +114,12 @@ fn points() -> BTreeMap<u32, Vec<u32>> {
     let mut rules: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let mut heading = None;
     for line in specification().lines() {
-        if let Some(title) = line.strip_prefix("### R") {
-            heading = title.split(' ').next().and_then(|it| it.parse().ok());
-            let rule = heading.unwrap_or_else(|| panic!("not a rule's heading: {line}"));
-            assert!(rules.insert(rule, Vec::new()).is_none(), "R{rule} has two headings");
+        if line.starts_with('#') {
+            let rule = line.strip_prefix("### ").and_then(|it| parse(it.split(' ').next()?));
+            heading = rule.map(|(rule, _)| rule);
+            if let Some(rule) = heading {
+                assert!(rules.insert(rule, Vec::new()).is_none(), "R{rule} has two headings");
+            }
         } else if let Some((name, _)) = line.strip_prefix("**R").and_then(|it| it.split_once("** "))
         {
             let parsed = parse(&format!("R{name}"));
