@@ -172,7 +172,9 @@ impl Shell {
     fn act(&mut self, action: Action) {
         match action {
             Action::Persist(_) => {}
-            Action::Send(message) => self.send(message),
+            Action::Send { message, .. } => self.send(message),
+            // The mesh of this version floods: everybody was sent this when it was first heard.
+            Action::Relay { .. } => {}
             Action::Fetch { blob, task, from } => self.fetch(blob, task, from),
             Action::Prove { block, node, task, payee, children, .. } => {
                 let order = self.order(block, node, payee, &children);
@@ -352,6 +354,7 @@ impl Shell {
             | Input::Prover(_)
             | Input::Accepted { .. }
             | Input::FetchFailed { .. }
+            | Input::Able { .. }
             | Input::Tick => false,
         };
         if changed {

@@ -95,6 +95,7 @@ impl Blocks {
             | Input::Prover(_)
             | Input::Accepted { .. }
             | Input::FetchFailed { .. }
+            | Input::Able { .. }
             | Input::Tick => Vec::new(),
         }
     }

@@ -179,6 +179,8 @@ impl Money {
             }
             L1Event::ProverRegistered { .. }
             | L1Event::SequencerRegistered { .. }
+            | L1Event::ProverLeft { .. }
+            | L1Event::Named { .. }
             | L1Event::Seed { .. }
             | L1Event::Proposed { .. }
             | L1Event::Revealed { .. } => None,

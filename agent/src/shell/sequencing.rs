@@ -136,6 +136,7 @@ impl Sequencing {
             | Input::Prover(_)
             | Input::Accepted { .. }
             | Input::FetchFailed { .. }
+            | Input::Able { .. }
             | Input::Tick => false,
         };
         self.members(changed);

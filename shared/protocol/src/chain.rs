@@ -316,7 +316,10 @@ impl Chain {
                 let settlement = Settlement { end, credit, payee, units, pool, time_s };
                 self.change(slot).settled = Some(settlement);
             }
-            L1Event::SequencerRegistered { .. } | L1Event::Paid { .. } => (),
+            L1Event::SequencerRegistered { .. }
+            | L1Event::ProverLeft { .. }
+            | L1Event::Named { .. }
+            | L1Event::Paid { .. } => (),
         }
     }
 

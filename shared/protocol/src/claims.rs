@@ -185,7 +185,7 @@ impl Claims {
             stage_since: now,
         });
         actions.push(Action::Persist(Record::Claimed { task, lane, slot, seq, attempt }));
-        actions.push(Action::Send(Message::Claim { task, lane, slot, seq, attempt, previous }));
+        actions.push(Action::to_all(Message::Claim { task, lane, slot, seq, attempt, previous }));
     }
 
     /// Ends a lane's claim everywhere: journal, prover, mesh. The only way a claim ends.
@@ -201,7 +201,7 @@ impl Claims {
         }
         if how == Previous::Released {
             let Live { task, slot, seq, .. } = live;
-            actions.push(Action::Send(Message::Release { task, lane, slot, seq }));
+            actions.push(Action::to_all(Message::Release { task, lane, slot, seq, failed: false }));
         }
         self.past.push_back(Past { lane, live, how, at: now });
         if PAST_MAX < self.past.len() {
@@ -244,7 +244,7 @@ impl Claims {
         let Some(entry) = self.lanes.get(&lane) else { return };
         let Some(Live { task, slot, seq, attempt, .. }) = entry.live else { return };
         let previous = entry.previous.unwrap_or(Previous::None);
-        actions.push(Action::Send(Message::Claim { task, lane, slot, seq, attempt, previous }));
+        actions.push(Action::to_all(Message::Claim { task, lane, slot, seq, attempt, previous }));
     }
 
     /// A claim of ours came back from the mesh. Its number must be one that we gave.
@@ -348,8 +348,10 @@ mod tests {
     fn a_claim_is_durable_before_it_is_spoken() {
         let mut claims = Claims::default();
         let actions = begin(&mut claims, 1);
-        let [Action::Persist(Record::Claimed { seq: 1, .. }), Action::Send(Message::Claim { .. })] =
-            actions[..]
+        let [
+            Action::Persist(Record::Claimed { seq: 1, .. }),
+            Action::Send { message: Message::Claim { .. }, .. },
+        ] = actions[..]
         else {
             panic!("{actions:?}")
         };
@@ -362,7 +364,10 @@ mod tests {
         let mut expected = Previous::None;
         for (number, ended) in (1..).zip(how) {
             let actions = begin(&mut claims, 1);
-            let Action::Send(Message::Claim { seq, previous, .. }) = actions[1] else { panic!() };
+            let Action::Send { message: Message::Claim { seq, previous, .. }, .. } = actions[1]
+            else {
+                panic!()
+            };
             assert_eq!((seq, previous), (number, expected));
             end(&mut claims, ended);
             expected = ended;
@@ -387,7 +392,10 @@ mod tests {
         assert!(claims.advance(Millis(1), LANE, Stage::Machine));
         let actions = end(&mut claims, Previous::Released);
         assert_eq!(actions[1], Action::Abandon { task: TaskId([1; 32]) });
-        assert!(matches!(actions[2], Action::Send(Message::Release { seq: 2, .. })));
+        assert!(matches!(
+            actions[2],
+            Action::Send { message: Message::Release { seq: 2, .. }, .. }
+        ));
         assert_eq!(end(&mut claims, Previous::Released), [], "a free lane has nothing to end");
     }
 
@@ -421,7 +429,9 @@ mod tests {
         assert_eq!(again.live(LANE).unwrap().cap_at, Millis(70), "placed once");
         end(&mut again, Previous::Capped);
         let actions = begin(&mut again, 3);
-        let Action::Send(Message::Claim { seq, previous, .. }) = actions[1] else { panic!() };
+        let Action::Send { message: Message::Claim { seq, previous, .. }, .. } = actions[1] else {
+            panic!()
+        };
         assert_eq!((seq, previous), (3, Previous::Capped));
     }
 

@@ -163,7 +163,7 @@ impl Coordinator {
                 self.on_accepted(now, task, proof, actions);
             }
             Input::FetchFailed { blob } => self.on_fetch_failed(now, blob, actions),
-            Input::Tick => (),
+            Input::Able { .. } | Input::Tick => (),
         }
     }
 

@@ -71,6 +71,15 @@ pub enum Input {
         /// Which blob.
         blob: BlobId,
     },
+    /// What one of our lanes is able to, as measured by the shell (R5.6).
+    Able {
+        /// The lane.
+        lane: LaneId,
+        /// Its time for a proof in thousandths of the usual one.
+        permille: u64,
+        /// Stable code of what keeps it from claiming anything, such as too little free memory.
+        blocked: Option<&'static str>,
+    },
     /// The deadline passed.
     Tick,
 }
@@ -133,6 +142,20 @@ pub enum L1Event {
         rollup: u16,
         /// Lanes of class vm.
         vm: u16,
+    },
+    /// A prover leaves: its lanes keep their duty until the next epoch's set is read (R1.3).
+    ProverLeft {
+        /// Index in the registry.
+        prover: ProverId,
+    },
+    /// The leader named who coordinates its block, or that it proves alone (R2.6, R14).
+    Named {
+        /// Which slot.
+        slot: Slot,
+        /// The named prover.
+        prover: ProverId,
+        /// Whether it proves alone: then nobody is dealt anything.
+        alone: bool,
     },
     /// A sequencer registered.
     SequencerRegistered {
@@ -251,6 +274,8 @@ pub enum Message {
         slot: Slot,
         /// Number of the claim.
         seq: u64,
+        /// Whether a proof was tried and failed: this counts towards quarantine (R5.3).
+        failed: bool,
     },
     /// "I am alive" (R5.3).
     Beat {
@@ -389,13 +414,35 @@ pub enum Record {
     },
 }
 
+/// Whom a message is for. A mesh that floods may deliver it to more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// Everybody in the slot's epoch.
+    Everyone,
+    /// These provers, in ascending order.
+    Provers(Vec<ProverId>),
+}
+
 /// What the machine wants done, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Make durable before anything after it.
     Persist(Record),
     /// Sign and send to the mesh.
-    Send(Message),
+    Send {
+        /// What we say.
+        message: Message,
+        /// To whom.
+        to: Audience,
+    },
+    /// Pass on, as it was signed by its speaker, to those who may not have heard it. A mesh that
+    /// floods has done so already.
+    Relay {
+        /// What somebody else said.
+        message: Message,
+        /// To whom.
+        to: Audience,
+    },
     /// Fetch a proof blob, check it, answer with `Accepted` or `FetchFailed`.
     Fetch {
         /// What to fetch.
@@ -443,6 +490,14 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Says something to everybody.
+    #[must_use]
+    pub const fn to_all(message: Message) -> Self {
+        Self::Send { message, to: Audience::Everyone }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,7 +508,7 @@ mod tests {
         let watcher = LaneId::new(ProverId(6), 0);
         [
             Message::Claim { task, lane, slot, seq, attempt: 0, previous: Previous::None },
-            Message::Release { task, lane, slot, seq },
+            Message::Release { task, lane, slot, seq, failed: false },
             Message::Beat { lane, slot, n: 7, task },
             Message::Loss { lane, slot, watcher, last_beat: 7 },
             Message::Made { task, statement, blob, lane, slot, seq, cpu_ms: 1, peak_mb: 2 },

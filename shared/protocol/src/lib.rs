@@ -24,6 +24,8 @@ pub use domain::{
     Address, BlobId, BlockId, Class, Credit, Hash, Kind, LaneId, Millis, Node, ProverId,
     SequencerId, Slot, StatementId, TaskId, Word,
 };
-pub use io::{Action, Ended, Input, L1Event, Message, PlannedTask, Previous, ProverEvent, Record};
+pub use io::{
+    Action, Audience, Ended, Input, L1Event, Message, PlannedTask, Previous, ProverEvent, Record,
+};
 pub use params::Params;
 pub use view::View;

@@ -56,7 +56,7 @@ impl Checks {
     pub(crate) fn action(&mut self, now: Millis, agent: &Agent, action: &Action, facts: &Facts) {
         match action {
             Action::Persist(record) => self.record(now, agent, record),
-            Action::Send(message) => self.message(now, agent, message),
+            Action::Send { message, .. } => self.message(now, agent, message),
             Action::Prove { children, task, lane, .. } => {
                 let good = |it: &BlobId| {
                     agent.store.contains(it) && facts.get(it).is_some_and(|it| it.valid)
@@ -72,7 +72,10 @@ impl Checks {
                 let stored = agent.store.contains(blob);
                 self.require(now, agent, stored, "a root is submitted that is not stored");
             }
-            Action::Fetch { .. } | Action::Abandon { .. } | Action::Note { .. } => (),
+            Action::Relay { .. }
+            | Action::Fetch { .. }
+            | Action::Abandon { .. }
+            | Action::Note { .. } => (),
         }
     }
 

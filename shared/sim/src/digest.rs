@@ -32,7 +32,7 @@ impl Digest {
         self.number(agent as u64);
         match action {
             Action::Persist(record) => self.record(record),
-            Action::Send(message) => self.message(message),
+            Action::Send { message, .. } | Action::Relay { message, .. } => self.message(message),
             Action::Fetch { blob, from, .. } => {
                 self.blobs(20, core::slice::from_ref(blob));
                 from.iter().for_each(|it| self.number(u64::from(it.0)));

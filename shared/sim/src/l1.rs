@@ -165,6 +165,8 @@ impl L1 {
             L1Event::Settled { slot, .. } if self.is_settled(slot) => Verdict::Drop,
             L1Event::Settled { slot, .. } if self.oldest_unsettled() != Some(slot) => Verdict::Wait,
             L1Event::ProverRegistered { .. }
+            | L1Event::ProverLeft { .. }
+            | L1Event::Named { .. }
             | L1Event::SequencerRegistered { .. }
             | L1Event::Seed { .. }
             | L1Event::Proposed { .. }

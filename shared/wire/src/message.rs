@@ -16,7 +16,7 @@ const DOMAIN_TYPE: &str =
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
 const CLAIM_TYPE: &str =
     "Claim(bytes32 task,uint64 lane,uint64 slot,uint64 seq,uint32 attempt,uint8 previous)";
-const RELEASE_TYPE: &str = "Release(bytes32 task,uint64 lane,uint64 slot,uint64 seq)";
+const RELEASE_TYPE: &str = "Release(bytes32 task,uint64 lane,uint64 slot,uint64 seq,bool failed)";
 const BEAT_TYPE: &str = "Beat(uint64 lane,uint64 slot,uint64 n,bytes32 task)";
 const LOSS_TYPE: &str = "Loss(uint64 lane,uint64 slot,uint64 watcher,uint64 lastBeat)";
 const MADE_TYPE: &str = "Made(bytes32 task,bytes32 statement,bytes32 blob,uint64 lane,\
@@ -121,10 +121,10 @@ fn struct_hash(message: &Message) -> [u8; 32] {
             words.bytes(task.0);
             words.numbers(&[lane.0, slot.0, seq, attempt.into(), previous as u64]);
         }
-        Message::Release { task, lane, slot, seq } => {
+        Message::Release { task, lane, slot, seq, failed } => {
             words = Words::of(RELEASE_TYPE);
             words.bytes(task.0);
-            words.numbers(&[lane.0, slot.0, seq]);
+            words.numbers(&[lane.0, slot.0, seq, failed.into()]);
         }
         Message::Beat { lane, slot, n, task } => {
             words = Words::of(BEAT_TYPE);
@@ -156,7 +156,7 @@ fn struct_hash(message: &Message) -> [u8; 32] {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Body {
     Claim { task: [u8; 32], lane: u64, slot: u64, seq: u64, attempt: u32, previous: u8 },
-    Release { task: [u8; 32], lane: u64, slot: u64, seq: u64 },
+    Release { task: [u8; 32], lane: u64, slot: u64, seq: u64, failed: bool },
     Beat { lane: u64, slot: u64, n: u64, task: [u8; 32] },
     Loss { lane: u64, slot: u64, watcher: u64, last_beat: u64 },
     Made(Made),
@@ -187,8 +187,8 @@ impl From<&Message> for Body {
                 attempt,
                 previous: previous as u8,
             },
-            Message::Release { task, lane, slot, seq } => {
-                Self::Release { task: task.0, lane: lane.0, slot: slot.0, seq }
+            Message::Release { task, lane, slot, seq, failed } => {
+                Self::Release { task: task.0, lane: lane.0, slot: slot.0, seq, failed }
             }
             Message::Beat { lane, slot, n, task } => {
                 Self::Beat { lane: lane.0, slot: slot.0, n, task: task.0 }
@@ -228,8 +228,9 @@ impl TryFrom<Body> for Message {
                 attempt,
                 previous: previous_from(previous)?,
             },
-            Body::Release { task, lane, slot, seq } => {
-                Self::Release { task: TaskId(task), lane: LaneId(lane), slot: Slot(slot), seq }
+            Body::Release { task, lane, slot, seq, failed } => {
+                let (task, lane, slot) = (TaskId(task), LaneId(lane), Slot(slot));
+                Self::Release { task, lane, slot, seq, failed }
             }
             Body::Beat { lane, slot, n, task } => {
                 Self::Beat { lane: LaneId(lane), slot: Slot(slot), n, task: TaskId(task) }

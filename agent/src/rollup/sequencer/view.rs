@@ -67,6 +67,8 @@ impl View {
                 self.since = Some(self.head);
             }
             L1Event::SequencerRegistered { .. }
+            | L1Event::ProverLeft { .. }
+            | L1Event::Named { .. }
             | L1Event::ProverRegistered { .. }
             | L1Event::Paid { .. } => {}
         }

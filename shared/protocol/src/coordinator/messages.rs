@@ -247,7 +247,7 @@ impl Coordinator {
         if let Some(round) = self.rounds.get_mut(&slot) {
             round.on_made(now, made);
         }
-        actions.push(Action::Send(made));
+        actions.push(Action::to_all(made));
     }
 
     /// A peer's proof passed the acceptance rules: durable first, then acknowledged (R5.2).
@@ -293,7 +293,7 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         if round.acknowledged.insert(statement) {
             round.hold_copy(statement, lane.0.prover());
-            actions.push(Action::Send(Message::Held { statement, lane: lane.0, slot }));
+            actions.push(Action::to_all(Message::Held { statement, lane: lane.0, slot }));
         }
     }
 

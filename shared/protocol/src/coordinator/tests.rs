@@ -315,7 +315,7 @@ fn lanes_beat_from_the_deal_until_the_settlement() {
     bench.run(&Do::Wait(10));
     assert_eq!(bench.take_log(), "send beat 2 vm/0.0\nsend beat 2 vm/0.0\n");
     let number = |it: &Action| {
-        let Action::Send(Message::Beat { n, .. }) = *it else { return None };
+        let Action::Send { message: Message::Beat { n, .. }, .. } = *it else { return None };
         Some(n)
     };
     let numbers: Vec<u64> = bench.actions.iter().filter_map(number).collect();

@@ -76,7 +76,7 @@ impl Coordinator {
         for &(lane, _) in &own {
             let live = self.claims.live(lane).filter(|it| it.stage == Stage::Proving);
             let task = live.map_or(TaskId::default(), |it| it.task);
-            actions.push(Action::Send(Message::Beat { lane, slot, n, task }));
+            actions.push(Action::to_all(Message::Beat { lane, slot, n, task }));
         }
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         round.last_beat = Some(n);
@@ -112,7 +112,7 @@ impl Coordinator {
             if let Some(standing) = round.lanes.get_mut(&lane) {
                 standing.notices.insert(watcher, last_beat);
             }
-            actions.push(Action::Send(Message::Loss { lane, slot, watcher, last_beat }));
+            actions.push(Action::to_all(Message::Loss { lane, slot, watcher, last_beat }));
         }
     }
 

@@ -72,7 +72,9 @@ impl World {
     fn perform(&mut self, agent: usize, action: Action) {
         match action {
             Action::Persist(record) => self.agents[agent].disk.push(record),
-            Action::Send(message) => self.send(agent, message),
+            Action::Send { message, .. } => self.send(agent, message),
+            // Everybody was sent it when it was first heard.
+            Action::Relay { .. } => (),
             Action::Fetch { blob, task, from } => {
                 let delay = self.rng.between(50, 1_500);
                 let life = self.agents[agent].life;

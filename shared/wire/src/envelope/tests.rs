@@ -52,7 +52,7 @@ fn every_message() -> [Message; 6] {
     let (task, lane, slot) = (TaskId([1; 32]), LANE, Slot(7));
     [
         Message::Claim { task, lane, slot, seq: 1, attempt: 2, previous: Previous::Reverted },
-        Message::Release { task, lane, slot, seq: 1 },
+        Message::Release { task, lane, slot, seq: 1, failed: true },
         Message::Beat { lane, slot, n: 300, task },
         Message::Loss { lane: WATCHER, slot, watcher: LANE, last_beat: 0 },
         made(),

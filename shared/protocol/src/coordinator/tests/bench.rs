@@ -309,7 +309,7 @@ impl Bench {
             Do::Claim(prover, name, seq) => self.hear(self.claim(prover, name, seq)),
             Do::Release(prover, name, seq) => {
                 let task = self.named(name);
-                self.hear(Message::Release { task, lane: lane(prover), slot, seq });
+                self.hear(Message::Release { task, lane: lane(prover), slot, seq, failed: false });
             }
             Do::Made(prover, name, seq) => self.hear(self.made(prover, name, seq)),
             Do::Held(prover, maker, name) => {
@@ -385,7 +385,8 @@ impl Bench {
             if let Action::Persist(record) = action {
                 self.records.push(record);
             }
-            let hidden = matches!(action, Action::Send(Message::Beat { .. })) && !self.show_beats;
+            let hidden = matches!(action, Action::Send { message: Message::Beat { .. }, .. })
+                && !self.show_beats;
             if !hidden {
                 let line = self.write(&action);
                 self.log.push_str(&line);
@@ -416,7 +417,8 @@ impl Bench {
     fn write(&self, action: &Action) -> String {
         match action {
             Action::Persist(record) => format!("persist {}", self.write_record(record)),
-            Action::Send(message) => format!("send {}", self.write_message(message)),
+            Action::Send { message, .. } => format!("send {}", self.write_message(message)),
+            Action::Relay { message, .. } => format!("relay {}", self.write_message(message)),
             Action::Fetch { blob, from, .. } => {
                 let from: Vec<String> = from.iter().map(ToString::to_string).collect();
                 format!("fetch {} from {}", self.blob_name(*blob), from.join(" "))
@@ -478,7 +480,9 @@ impl Bench {
     /// The claims that were spoken since the log was forgotten.
     pub(super) fn claims_spoken(&self) -> Vec<(u64, Previous)> {
         let claim = |it: &Action| {
-            let Action::Send(Message::Claim { seq, previous, .. }) = *it else { return None };
+            let Action::Send { message: Message::Claim { seq, previous, .. }, .. } = *it else {
+                return None;
+            };
             Some((seq, previous))
         };
         self.actions.iter().filter_map(claim).collect()

@@ -21,7 +21,7 @@ fn early_messages_are_bounded_and_the_newest_stay() {
     let slot = bench.slot;
     for n in 0..EARLY_MAX + 10 {
         let (task, seq) = (TaskId(id(n)), n as u64 + 10);
-        bench.hear(Message::Release { task, lane: lane(1), slot, seq });
+        bench.hear(Message::Release { task, lane: lane(1), slot, seq, failed: false });
     }
     bench.hear(bench.claim(1, "vm/0.0", 9));
     bench.run(&Do::Plan);

@@ -155,7 +155,9 @@ fn our_own_words_from_before_the_restart_are_welcome() {
     let said: Vec<Message> = bench
         .actions
         .iter()
-        .filter_map(|it| if let crate::Action::Send(it) = it { Some(*it) } else { None })
+        .filter_map(
+            |it| if let crate::Action::Send { message: it, .. } = it { Some(*it) } else { None },
+        )
         .collect();
     let records = bench.records.len();
     bench.restart(records);
