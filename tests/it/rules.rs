@@ -10,10 +10,8 @@ use std::{
 const UNCITED: &[(&str, &str)] = &[
     ("R1.5", "coded: wire's envelope; its tests compare digests with EIP-712"),
     ("R2.5", "coded: Slots.sol, which cites R2 as a whole"),
-    ("R2.6", "not built yet: commitment phase and named party"),
     ("R3.4", "not built yet: faults of sequencers"),
     ("R5.4", "not built yet: hedging"),
-    ("R5.6", "not built yet: feasibility of a claim"),
     ("R6.1", "not built yet: T1"),
     ("R6.2", "said: open until an opening or a proof is shown (Questions, 1)"),
     ("R6.3", "not built yet: opening to everybody near the deadline"),
@@ -28,7 +26,6 @@ const UNCITED: &[(&str, &str)] = &[
     ("R10.4", "said: it sizes bonds, which a deployment does"),
     ("R11.1", "not built yet: alarms about progress; the worlds show the rest"),
     ("R12.1", "not built yet: carry-over"),
-    ("R14.1", "not built yet: declared self-proving"),
     ("R15.1", "not built yet: payee commitments"),
 ];
 
