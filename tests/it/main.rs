@@ -9,6 +9,8 @@ mod layering;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod tidy;
