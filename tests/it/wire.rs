@@ -11,7 +11,7 @@ use wire::{Domain, Lanes, Signed, Signer};
 
 sol! {
     struct Claim { bytes32 task; uint64 lane; uint64 slot; uint64 seq; uint32 attempt; uint8 previous; }
-    struct Release { bytes32 task; uint64 lane; uint64 slot; uint64 seq; }
+    struct Release { bytes32 task; uint64 lane; uint64 slot; uint64 seq; bool failed; }
     struct Beat { uint64 lane; uint64 slot; uint64 n; bytes32 task; }
     struct Loss { uint64 lane; uint64 slot; uint64 watcher; uint64 lastBeat; }
     struct Made {
@@ -79,8 +79,8 @@ fn claims_hash_and_sign_as_l1_reads_them() {
 fn releases_and_beats_hash_and_sign_as_l1_reads_them() {
     let (task, seq, n) = (TaskId([1; 32]), 9, 300);
     check(
-        Message::Release { task, lane: LANE, slot: SLOT, seq },
-        &Release { task: task.0.into(), lane: LANE.0, slot: SLOT.0, seq },
+        Message::Release { task, lane: LANE, slot: SLOT, seq, failed: true },
+        &Release { task: task.0.into(), lane: LANE.0, slot: SLOT.0, seq, failed: true },
     );
     check(
         Message::Beat { lane: LANE, slot: SLOT, n, task },
