@@ -4,14 +4,25 @@
 //! the inverse of what it takes back and nothing is guessed. Blocks deeper than
 //! [`Params::undo_blocks_max`] are final for this machine.
 
-use std::collections::{BTreeMap, VecDeque};
+mod registry;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
-    assign::deal_seed,
+    assign::{deal_seed, memo::Memo},
     domain::{Address, BlockId, Class, Hash, LaneId, Millis, ProverId, SequencerId, Slot, Word},
+    epoch::{
+        Epoch,
+        members::{Probation, Set},
+    },
     io::L1Event,
     params::Params,
+    slot::{naming::Naming, phase::Windows},
 };
+pub use registry::{Registration, Registry};
 
 /// The newest L1 block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,30 +33,6 @@ pub struct Head {
     pub hash: Hash,
     /// Unix seconds.
     pub time_s: u64,
-}
-
-/// A prover as registered (R1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Registration {
-    /// L1 block of the registration.
-    pub number: u64,
-    /// Who its proofs pay.
-    pub payout: Address,
-    /// Lanes of class rollup; their numbers come first.
-    pub rollup: u16,
-    /// Lanes of class vm; their numbers follow.
-    pub vm: u16,
-}
-
-impl Registration {
-    /// The prover's lanes: numbers 0.. of class rollup, then those of class vm.
-    pub fn lanes(&self, prover: ProverId) -> impl Iterator<Item = (LaneId, Class)> + use<> {
-        let rollup = self.rollup;
-        (0..rollup.saturating_add(self.vm)).map(move |number| {
-            let class = if number < rollup { Class::Rollup } else { Class::Vm };
-            (LaneId::new(prover, number), class)
-        })
-    }
 }
 
 /// The best proposal of a slot so far.
@@ -102,6 +89,8 @@ pub struct SlotFacts {
     pub randao: Option<Hash>,
     /// The revealed block.
     pub reveal: Option<Reveal>,
+    /// The leader's word about who proves it (R2.6, R14).
+    pub naming: Naming,
     /// Its settlement.
     pub settled: Option<Settlement>,
     /// L1 block that last changed any of this.
@@ -109,6 +98,11 @@ pub struct SlotFacts {
 }
 
 impl SlotFacts {
+    /// Whether L1 has everything that the slot's deal needs.
+    #[must_use]
+    pub const fn is_dealt(&self) -> bool {
+        self.reveal.is_some() && self.seed.is_some() && self.randao.is_some()
+    }
     /// The reveal and the seed of its deal, once L1 has everything the deal needs.
     #[must_use]
     pub fn dealt(&self) -> Option<(Reveal, Hash)> {
@@ -133,7 +127,8 @@ impl SlotFacts {
 struct Undo {
     parent: Option<Head>,
     slots: Vec<(Slot, Option<SlotFacts>)>,
-    provers: Vec<(ProverId, Option<Registration>)>,
+    /// Who was registered, if that changed.
+    registry: Option<(Arc<Registry>, Hash)>,
 }
 
 /// Why a block was not taken.
@@ -149,9 +144,18 @@ pub enum ChainFault {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chain {
     head: Option<Head>,
-    provers: BTreeMap<ProverId, Registration>,
+    registry: Arc<Registry>,
+    /// The block that last changed the registry: with it everything before.
+    registry_key: Hash,
+    /// Height and hash of the blocks that changed the registry or credited a lane, as far back as a
+    /// deal may reach.
+    registry_keys: VecDeque<(u64, Hash)>,
+    /// What each lane was credited (R1.4).
+    probation: Probation,
     slots: BTreeMap<Slot, SlotFacts>,
     undo: VecDeque<Undo>,
+    /// Counts changes of anything but the newest block.
+    changes: u64,
     /// Blocks undone since the start.
     pub undone: u64,
 }
@@ -185,14 +189,19 @@ impl Chain {
     /// A prover's registration.
     #[must_use]
     pub fn prover(&self, prover: ProverId) -> Option<&Registration> {
-        self.provers.get(&prover)
+        self.registry.prover(prover)
     }
-    /// The lanes of the slot's epoch: what was registered at its snapshot block (R1.3).
+    /// The set of the slot's epoch: what was registered at its snapshot block (R1.3), with what
+    /// each lane may do (R1.4). Coverage is not read from L1: nobody is suspended.
+    #[must_use]
+    pub fn set_of(&self, slot: Slot, params: &Params) -> Set {
+        let epoch = Epoch::of(slot, params);
+        self.registry.members().set(epoch, params, &self.probation, |_| false)
+    }
+    /// The lanes of the slot's epoch that are dealt work.
     #[must_use]
     pub fn lanes_of(&self, slot: Slot, params: &Params) -> BTreeMap<LaneId, Class> {
-        let snapshot = params.snapshot_block(slot);
-        let active = self.provers.iter().filter(|(_, it)| it.number <= snapshot);
-        active.flat_map(|(&prover, it)| it.lanes(prover)).collect()
+        self.set_of(slot, params).active()
     }
 
     /// Whether the slot can no longer be settled, at the newest block's time.
@@ -236,7 +245,7 @@ impl Chain {
         if !self.head.is_none_or(fits) {
             return Err(ChainFault::Gap);
         }
-        self.undo.push_back(Undo { parent: self.head, slots: Vec::new(), provers: Vec::new() });
+        self.undo.push_back(Undo { parent: self.head, slots: Vec::new(), registry: None });
         if params.undo_blocks_max < self.undo.len() {
             self.undo.pop_front();
         }
@@ -244,7 +253,7 @@ impl Chain {
         if let Some(slot) = slot_of_deal_block(header.head.number, params) {
             self.change(slot).randao = Some(header.randao);
         }
-        events.iter().for_each(|event| self.apply(event));
+        events.iter().for_each(|event| self.apply(event, params));
         self.prune(params);
         assert!(self.undo.len() <= params.undo_blocks_max, "undo is bounded");
         assert_eq!(
@@ -267,13 +276,17 @@ impl Chain {
         let number = self.number();
         self.head = undo.parent;
         self.undone += 1;
+        self.changes += 1;
         assert!(self.head.is_none_or(|it| it.number + 1 == number), "undo goes back one block");
         for (slot, before) in undo.slots.into_iter().rev() {
             restore(&mut self.slots, slot, before);
         }
-        for (prover, before) in undo.provers.into_iter().rev() {
-            restore(&mut self.provers, prover, before);
+        if let Some((registry, key)) = undo.registry {
+            self.registry = registry;
+            self.registry_key = key;
         }
+        self.probation.revert(number);
+        self.registry_keys.pop_back_if(|it| it.0 == number);
         Ok(())
     }
 
@@ -284,6 +297,7 @@ impl Chain {
     /// The facts of a slot, about to be changed by the newest block.
     fn change(&mut self, slot: Slot) -> &mut SlotFacts {
         let number = self.number();
+        self.changes += 1;
         let before = self.slots.get(&slot).copied();
         if let Some(undo) = self.undo.back_mut() {
             undo.slots.push((slot, before));
@@ -293,16 +307,94 @@ impl Chain {
         facts
     }
 
-    fn apply(&mut self, event: &L1Event) {
+    /// The registry, about to be changed by the newest block.
+    fn change_registry(&mut self) -> &mut Registry {
+        self.changes += 1;
+        let before = (Arc::clone(&self.registry), self.registry_key);
+        if let Some(undo) = self.undo.back_mut() {
+            undo.registry.get_or_insert(before);
+        }
+        if let Some(head) = self.head {
+            self.registry_key = head.hash;
+        }
+        self.note_key();
+        Arc::make_mut(&mut self.registry)
+    }
+
+    /// The newest block changed what deals are made from.
+    fn note_key(&mut self) {
+        let Some(head) = self.head else { return };
+        if self.registry_keys.back().is_none_or(|it| it.0 != head.number) {
+            self.registry_keys.push_back((head.number, head.hash));
+        }
+    }
+
+    /// L1 pays payees and not lanes: what a prover is paid for counts for its lanes in their order,
+    /// until each was credited enough (R1.4).
+    fn credit(&mut self, payee: Address, params: &Params) {
+        let number = self.number();
+        let missing = |it: &(LaneId, Class)| 0 < self.probation.missing(it.0, it.1, params);
+        let Some((lane, class)) = self.registry.paid_at(payee).find(missing) else { return };
+        self.probation.credit(lane, class, number, params);
+        self.note_key();
+    }
+
+    /// The leader's word. One that is on L1 before the reveal waits for it.
+    fn name(&mut self, slot: Slot, word: Naming, time_s: u64, params: &Params) {
+        let facts = self.slots.get(&slot).copied().unwrap_or_default();
+        let windows = Windows::new(params, facts.reveal.map_or(time_s, |it| it.time_s));
+        let lanes = self.registry.members().lanes(Epoch::of(slot, params), params);
+        let bonded = |prover| lanes.keys().any(|it| it.prover() == prover);
+        let mut naming = facts.naming;
+        if naming.speak(word, &windows, time_s, bonded).is_ok() {
+            self.change(slot).naming = naming;
+        }
+    }
+
+    /// Uses the registry that another machine of this process made from the same blocks.
+    pub(crate) fn share(&mut self, memo: &Memo) {
+        if self.head.is_some_and(|it| it.hash == self.registry_key) {
+            self.registry = memo.registry(self.registry_key, &self.registry);
+        }
+    }
+    /// Names the registrations that a slot's deal is made from: those up to its snapshot.
+    #[must_use]
+    pub fn registry_key(&self, slot: Slot, params: &Params) -> Hash {
+        let snapshot = params.snapshot_block(slot);
+        let before = self.registry_keys.iter().rev().find(|it| it.0 <= snapshot);
+        before.map_or(Hash::default(), |it| it.1)
+    }
+    /// Rises whenever a slot or a registration changed.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+    /// Seeds and numbers of txs of the slots that were dealt before this one in its epoch (R4.2).
+    #[must_use]
+    pub fn dealt_before(&self, slot: Slot, params: &Params) -> Vec<(Hash, u16)> {
+        let first = Slot(slot.0 - slot.0 % params.epoch_slots);
+        let earlier = self.slots.range(first..slot);
+        earlier.filter_map(|(_, it)| it.dealt()).map(|(it, seed)| (seed, it.count)).collect()
+    }
+
+    fn apply(&mut self, event: &L1Event, params: &Params) {
         let time_s = self.head.map_or(0, |head| head.time_s);
         match *event {
             L1Event::ProverRegistered { prover, payout, rollup, vm, .. } => {
-                let registration = Registration { number: self.number(), payout, rollup, vm };
-                let before = self.provers.insert(prover, registration);
-                if let Some(undo) = self.undo.back_mut() {
-                    undo.provers.push((prover, before));
-                }
+                let number = self.number();
+                let registry = self.change_registry();
+                registry.prune(number, params);
+                registry.register(prover, Registration { number, payout, rollup, vm });
             }
+            L1Event::ProverLeft { prover } => {
+                let number = self.number();
+                self.change_registry().leave(prover, number);
+            }
+            L1Event::Named { slot, prover, alone } => {
+                let word = if alone { Naming::Alone(prover) } else { Naming::Named(prover) };
+                self.name(slot, word, time_s, params);
+            }
+            L1Event::Paid { payee, .. } => self.credit(payee, params),
             L1Event::Seed { slot, seed } => self.change(slot).seed = Some(seed),
             L1Event::Proposed { slot, sequencer, commitment, .. } => {
                 self.change(slot).proposal = Some(Proposal { sequencer, commitment });
@@ -316,25 +408,31 @@ impl Chain {
                 let settlement = Settlement { end, credit, payee, units, pool, time_s };
                 self.change(slot).settled = Some(settlement);
             }
-            L1Event::SequencerRegistered { .. }
-            | L1Event::ProverLeft { .. }
-            | L1Event::Named { .. }
-            | L1Event::Paid { .. } => (),
+            L1Event::SequencerRegistered { .. } => (),
         }
     }
 
     /// Forgets slots that are over and that no undo can reach, but keeps the newest few for
-    /// the screens. At most [`SLOTS_KEPT`] plus the slots of the undo window remain.
+    /// the screens. Epochs go whole: a deal counts how often the earlier slots of its epoch dealt
+    /// a lane (R4.2), and would be another one without them.
     fn prune(&mut self, params: &Params) {
         let window = params.undo_blocks_max as u64;
         let horizon = self.number().saturating_sub(window);
-        while SLOTS_KEPT < self.slots.len() {
-            let Some((&slot, facts)) = self.slots.first_key_value() else { break };
+        let stays = |&(&slot, facts): &(&Slot, &SlotFacts)| {
             let over = facts.settled.is_some() || self.lapsed(slot, params);
-            if horizon <= facts.changed || !over {
-                break;
-            }
+            horizon <= facts.changed || !over
+        };
+        let running = Slot(slot_at(self.number(), params));
+        let Some(&shown) = self.slots.keys().rev().nth(SLOTS_KEPT - 1) else { return };
+        let stays = self.slots.iter().find(stays).map_or(running, |(&slot, _)| slot);
+        let oldest = stays.min(running).min(shown);
+        let epoch = Slot(oldest.0 / params.epoch_slots * params.epoch_slots);
+        while self.slots.first_key_value().is_some_and(|(&slot, _)| slot < epoch) {
             self.slots.pop_first();
+        }
+        let snapshot = params.snapshot_block(epoch);
+        while self.registry_keys.get(1).is_some_and(|it| it.0 <= snapshot) {
+            self.registry_keys.pop_front();
         }
     }
 }
@@ -347,6 +445,11 @@ fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
     };
+}
+
+/// The slot that an L1 block falls into.
+const fn slot_at(number: u64, params: &Params) -> u64 {
+    number.saturating_sub(params.genesis_block) / params.slot_blocks()
 }
 
 /// The slot whose deal takes its randomness from L1 block `number`, if any does.

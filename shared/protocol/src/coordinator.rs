@@ -1,22 +1,29 @@
 //! The machine: one agent's view of the network and its next move.
 //!
 //! [`Coordinator::step`] is the only way in, [`Coordinator::deadline`] the only clock. A step takes
-//! one input and then brings everything up to date in a fixed order: slots, caps, beats and
-//! losses, deliveries, proofs, new claims, the root. Nothing here waits, and nothing can fail: an
-//! input that makes no sense changes nothing and leaves a note.
+//! one input and then brings what it touched up to date in a fixed order: beats and losses, caps,
+//! tasks, deliveries, proofs, new claims, fetches, the root. Nothing here waits, and nothing can
+//! fail: an input that makes no sense changes nothing and leaves a note.
 
+pub mod claims;
+mod deliver;
 mod messages;
+mod proofs;
 mod slots;
 mod watch;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
+    assign::memo::Memo,
     chain::{Chain, Head, Header},
     claims::{Claims, Stage},
-    domain::{BlobId, BlockId, Class, Kind, LaneId, Millis, ProverId, Slot, TaskId},
-    io::{Action, Input, Message, PlannedTask, Record},
+    domain::{BlobId, BlockId, Kind, LaneId, Millis, ProverId, Slot, TaskId},
+    io::{Action, BlockPlan, Input, Message, Record},
     ledger::{Ledger, Origin, Proof},
     params::Params,
     round::Round,
@@ -31,8 +38,15 @@ const PLANS_MAX: usize = 128;
 /// What checking a revealed block yielded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Plan {
-    Tasks { calls: Vec<u8>, tasks: Vec<PlannedTask> },
+    Tasks(BlockPlan),
     Refused,
+}
+
+/// What one of our lanes is able to, as measured (R5.6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ability {
+    permille: u64,
+    blocked: Option<&'static str>,
 }
 
 /// One agent's state machine. A sequencer's process has one without lanes, which only follows.
@@ -40,12 +54,15 @@ enum Plan {
 pub struct Coordinator {
     own: Option<ProverId>,
     params: Params,
+    memo: Arc<Memo>,
     now: Millis,
     chain: Chain,
     plans: BTreeMap<BlockId, Plan>,
     /// Order of arrival of plans.
     plan_order: VecDeque<BlockId>,
     rounds: BTreeMap<Slot, Round>,
+    /// Slots that are being worked on, oldest first.
+    active: Vec<Slot>,
     ledger: Ledger,
     claims: Claims,
     /// Last claim heard of each lane: a second, different one with its number is a fault (R10.1).
@@ -54,13 +71,34 @@ pub struct Coordinator {
     /// Rounds that ended with their deal. A new deal of the slot goes on from what was heard in
     /// them: nobody repeats words that everybody heard.
     ended: BTreeMap<Slot, Round>,
+    /// Changes of L1 that the rounds are in line with.
+    arranged: u64,
     /// Slots whose settlement is in the journal.
     recorded: BTreeSet<Slot>,
     /// Lanes of tasks in the journal: a restored proof was made by the lane that claimed it.
     restored: BTreeMap<TaskId, LaneId>,
+    able: BTreeMap<LaneId, Ability>,
+    due: Due,
     /// Whether the first step since the start is still to come.
     fresh: bool,
 }
+
+/// What a step has to look at besides the tasks that it touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Due {
+    /// A lane may be free, or a task open.
+    offers: bool,
+    /// Copies were acknowledged, or those who keep them changed.
+    deliveries: bool,
+    /// The root may be ready for L1.
+    root: bool,
+    /// When a watched lane is silent at the earliest.
+    silence: Millis,
+    /// When a lane may take a task that is open now.
+    claim: Millis,
+}
+
+const NEVER: Millis = Millis(u64::MAX);
 
 impl Coordinator {
     /// A machine with no history. `own` is `None` for a process that has no lanes.
@@ -70,23 +108,37 @@ impl Coordinator {
     #[must_use]
     pub fn new(own: Option<ProverId>, params: Params) -> Self {
         params.assert_valid();
+        let due =
+            Due { offers: false, deliveries: false, root: false, silence: NEVER, claim: NEVER };
         Self {
             own,
             params,
+            memo: Arc::default(),
             now: Millis(0),
             chain: Chain::default(),
             plans: BTreeMap::new(),
             plan_order: VecDeque::new(),
             rounds: BTreeMap::new(),
+            active: Vec::new(),
             ledger: Ledger::default(),
             claims: Claims::default(),
             heard: BTreeMap::new(),
             early: VecDeque::new(),
             ended: BTreeMap::new(),
+            arranged: u64::MAX,
             recorded: BTreeSet::new(),
             restored: BTreeMap::new(),
+            able: BTreeMap::new(),
+            due,
             fresh: true,
         }
+    }
+
+    /// The same machine with a memory that others of the same network in this process share.
+    #[must_use]
+    pub fn sharing(mut self, memo: Arc<Memo>) -> Self {
+        self.memo = memo;
+        self
     }
 
     /// The same machine with what it made durable before it stopped, in journal order. L1 is then
@@ -102,6 +154,8 @@ impl Coordinator {
             match *record {
                 Record::Claimed { task, lane, .. } => {
                     self.restored.insert(task, lane);
+                    let own = self.ledger.own(task).map(|it| it.statement);
+                    own.into_iter().for_each(|it| self.claims.restore_made(task, it));
                 }
                 Record::Made { task, statement, blob, credit, cpu_ms, peak_mb } => {
                     let maker = self.restored.get(&task).copied();
@@ -128,15 +182,18 @@ impl Coordinator {
         self.attend(now);
         self.now = now;
         self.take(now, input, actions);
-        self.expire(now, actions);
-        self.watch(now, actions);
+        self.judge(now, actions);
+        for at in 0..self.active.len() {
+            let slot = self.active[at];
+            self.beat(now, slot, actions);
+            self.expire(now, slot, actions);
+        }
+        self.expire_own(now, actions);
+        self.update(now, actions);
         self.deliver(now, actions);
-        self.refresh(now);
-        self.prove(now, actions);
         self.offer(now, actions);
-        self.fetch(now, actions);
         self.submit(actions);
-        self.assert_invariants();
+        self.claims.assert_invariants();
     }
 
     /// The one place where inputs branch.
@@ -147,8 +204,8 @@ impl Coordinator {
                 self.on_block(now, Header { head, parent, randao }, &events, actions);
             }
             Input::L1Undo { hash } => self.on_undo(now, hash, actions),
-            Input::Planned { block, calls, tasks } => {
-                self.on_plan(block, Plan::Tasks { calls, tasks });
+            Input::Planned { block, plan } => {
+                self.on_plan(block, Plan::Tasks(plan));
                 self.arrange(now, actions);
             }
             Input::Refused { block } => {
@@ -163,38 +220,43 @@ impl Coordinator {
                 self.on_accepted(now, task, proof, actions);
             }
             Input::FetchFailed { blob } => self.on_fetch_failed(now, blob, actions),
-            Input::Able { .. } | Input::Tick => (),
+            Input::Able { lane, permille, blocked } => {
+                self.able.insert(lane, Ability { permille, blocked });
+                self.due.offers = true;
+            }
+            Input::Tick => (),
         }
-    }
-
-    /// Rounds that are being worked on, oldest first (R4.4).
-    fn active(&self) -> Vec<Slot> {
-        let open = |it: &&Round| !it.suspended && self.chain.unsettled(it.slot, &self.params);
-        self.rounds.values().filter(open).map(|it| it.slot).collect()
-    }
-
-    /// Our lanes of this slot's epoch, with their classes.
-    fn own_lanes(&self, round: &Round) -> Vec<(LaneId, Class)> {
-        let own = |it: &LaneId| self.own == Some(it.prover());
-        let lanes = round.deal.lanes().iter();
-        lanes.filter(|&(it, _)| own(it)).map(|(&lane, &class)| (lane, class)).collect()
     }
 
     /// The next instant at which time alone would change something, and why.
     #[must_use]
     pub fn deadline(&self) -> Option<(Millis, &'static str)> {
-        let mut due: Vec<(Millis, &'static str)> = Vec::new();
-        for slot in self.active() {
-            let round = &self.rounds[&slot];
-            due.extend(self.watch_deadlines(round));
-            due.extend(self.work_deadlines(round));
+        let mut due = (NEVER, "");
+        let mut earliest = |at: Millis, why| {
+            if self.now < at && at < due.0 {
+                due = (at, why);
+            }
+        };
+        if !self.active.is_empty() {
+            earliest(self.due.silence, "silence");
+            earliest(self.due.claim, "claim");
         }
-        due.extend(self.claims.all().map(|(_, live)| (live.cap_at, "cap")));
-        due.extend(self.claims.all().filter_map(|(_, live)| match live.stage {
-            Stage::Inputs { until } => Some((until, "inputs")),
-            Stage::Machine | Stage::Proving | Stage::Made { .. } => None,
-        }));
-        due.into_iter().filter(|(at, _)| self.now < *at && at.0 < u64::MAX).min()
+        for slot in &self.active {
+            let round = &self.rounds[slot];
+            if !round.own.is_empty() {
+                earliest(self.next_beat(round), "beat");
+            }
+            if let Some(&(at, _)) = round.timers.first() {
+                earliest(at.max(self.now.after(1)), "task");
+            }
+        }
+        for (_, live) in self.claims.in_work() {
+            earliest(live.cap_at, "cap");
+            if let Stage::Inputs { until } = live.stage {
+                earliest(until, "inputs");
+            }
+        }
+        (due.0 < NEVER).then_some(due)
     }
 
     /// Slots whose messages are still worth sending to a peer that connects (slice section 6).
@@ -213,8 +275,11 @@ impl Coordinator {
     /// Blobs that must not be deleted: proofs of blocks that are not settled for good.
     #[must_use]
     pub fn blobs_in_use(&self) -> BTreeSet<BlobId> {
-        let tasks = self.rounds.values().flat_map(|round| &round.tasks);
-        tasks.flat_map(|task| self.ledger.of(task.id)).map(|proof| proof.blob).collect()
+        let of = |round: &Round| -> Vec<BlobId> {
+            let held = self.ledger.tasks().filter(|(task, _)| round.find(*task).is_some());
+            held.flat_map(|(_, proofs)| proofs).map(|proof| proof.blob).collect()
+        };
+        self.rounds.values().flat_map(of).collect()
     }
     /// L1 as followed.
     #[must_use]
@@ -256,28 +321,10 @@ impl Coordinator {
     pub fn is_refused(&self, block: BlockId) -> bool {
         self.plans.get(&block) == Some(&Plan::Refused)
     }
-
-    fn assert_invariants(&self) {
-        assert!(self.early.len() <= EARLY_MAX && self.plans.len() <= PLANS_MAX);
-        for round in self.rounds.values() {
-            round.assert_invariants();
-            for task in &round.tasks {
-                assert_eq!(task.accepted, self.ledger.has(task.id), "{}", task.node);
-            }
-        }
-        self.claims.assert_invariants();
-        assert!(self.ended.keys().all(|it| !self.rounds.contains_key(it)), "a slot has one deal");
-        for (lane, live) in self.claims.all() {
-            assert_eq!(self.own, Some(lane.prover()), "only own lanes promise");
-            let Some(round) = self.rounds.get(&live.slot) else { continue };
-            let Some(task) = round.find(live.task) else { continue };
-            let hold = round.tasks[task].holds.get(&lane).map(|it| it.seq);
-            assert_eq!(hold, Some(live.seq), "own claims are seen like everybody's");
-            if matches!(live.stage, Stage::Machine | Stage::Proving) {
-                let children = &round.tasks[task].children;
-                assert!(children.iter().all(|&it| round.tasks[it].accepted), "inputs are accepted");
-            }
-        }
+    /// What keeps a lane of ours from claiming anything, as the shell measured it (R5.6).
+    #[must_use]
+    pub fn blocked(&self, lane: LaneId) -> Option<&'static str> {
+        self.able.get(&lane).and_then(|it| it.blocked)
     }
 }
 

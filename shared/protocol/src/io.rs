@@ -4,6 +4,8 @@
 //! may fall between any two. Slow work is an action and comes back as an input that names its
 //! task. Late, repeated or unasked inputs are legal and change nothing.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Address, BlobId, BlockId, Credit, Hash, LaneId, Node, ProverId, SequencerId, Slot, StatementId,
     TaskId, Word,
@@ -36,10 +38,8 @@ pub enum Input {
     Planned {
         /// Which block.
         block: BlockId,
-        /// Number of public calls of each tx, in order.
-        calls: Vec<u8>,
-        /// Every prover-made task of the block.
-        tasks: Vec<PlannedTask>,
+        /// What it asks for.
+        plan: BlockPlan,
     },
     /// A revealed block failed its check: it is not worked on (`BLK-001`).
     Refused {
@@ -82,6 +82,15 @@ pub enum Input {
     },
     /// The deadline passed.
     Tick,
+}
+
+/// What execution found that a block asks for. Cheap to clone: machines share it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockPlan {
+    /// Number of public calls of each tx, in order.
+    pub calls: Arc<[u8]>,
+    /// Every prover-made task of the block.
+    pub tasks: Arc<[PlannedTask]>,
 }
 
 /// A task as execution finds it (R3.2).

@@ -1,29 +1,40 @@
-//! One revealed slot at work: its tasks, who claimed what, who is alive (R4, R5).
+//! One revealed slot at work, as far as this agent follows it (R4, R5).
 //!
-//! A round holds what this agent heard about one deal of one block. It decides nothing by itself:
+//! A round holds what this agent heard about one deal of one block: its own subtrees, those it
+//! ranks early for, and the crown above them, never the whole table. It decides nothing by itself:
 //! the coordinator asks it for ranks, rights and readiness, and tells it what was said.
+//!
+//! Whatever may change a task's readiness marks it dirty; the coordinator refreshes dirty tasks at
+//! the end of a step, so that a step costs what changed and not what is known.
 
+mod hear;
+pub mod ledger;
+mod ranks;
 mod standing;
 mod task;
+mod word;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     assign::Deal,
     chain::Reveal,
-    domain::{Class, Kind, LaneId, Millis, ProverId, Slot, StatementId, TaskId},
-    io::PlannedTask,
+    domain::{Class, LaneId, Millis, ProverId, Slot, StatementId, TaskId},
     params::Params,
-    tree::{Cut, NODES_MAX, Tree},
+    slot::{naming::Naming, phase::Windows},
+    tree::layout::{Layout, Spot},
 };
 
+pub(crate) use ranks::Keepers;
+pub(crate) use standing::ANSWERERS;
 pub use standing::Standing;
-use task::lay_out;
 pub use task::{Fetching, Hold, Offer, Task};
 
-/// Statements whose holders are remembered: four proofs for each of a block's tasks, more than
-/// the ledger keeps. Later ones are not counted as replicas.
-const HELD_MAX: usize = 4 * NODES_MAX;
+/// Statements of one task whose holders are remembered: more than the ledger keeps.
+const STATEMENTS_MAX: usize = 8;
 
 /// One revealed slot at work.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,25 +44,53 @@ pub struct Round {
     /// What was revealed.
     pub reveal: Reveal,
     /// Who may prove what.
-    pub deal: Deal,
-    /// The proof tree.
-    pub tree: Tree,
-    /// Its cut.
-    pub cut: Cut,
-    /// Its tasks, in tree order of their first place.
-    pub tasks: Vec<Task>,
-    places: Vec<usize>,
-    index: BTreeMap<TaskId, usize>,
-    /// Lanes of the epoch.
-    pub lanes: BTreeMap<LaneId, Standing>,
-    /// Who said that it holds a checked copy.
-    pub holders: BTreeMap<StatementId, BTreeSet<ProverId>>,
-    /// Statements for which we said so ourselves.
-    pub acknowledged: BTreeSet<StatementId>,
+    pub deal: Arc<Deal>,
+    /// The block's tasks.
+    pub layout: Arc<Layout>,
+    /// Our own lanes of this epoch.
+    pub own: Vec<(LaneId, Class)>,
+    /// What names everything the deal was made from.
+    pub(crate) key: crate::domain::Hash,
+    /// Tasks that we follow, by their number in the layout.
+    tasks: BTreeMap<usize, Task>,
+    /// Lanes that cannot be counted on.
+    out: BTreeSet<LaneId>,
+    /// Those of them that are lost.
+    lost: BTreeSet<LaneId>,
+    /// Lanes of which we know more than that they are dealt.
+    standings: BTreeMap<LaneId, Standing>,
+    /// Lanes whose beats we wait for.
+    watched: BTreeSet<LaneId>,
+    /// Own lanes with those that took them for silent.
+    listeners: BTreeSet<(LaneId, LaneId)>,
+    /// What each lane works on, as it said.
+    claimed: BTreeMap<LaneId, usize>,
+    /// Tasks that one of our lanes needed and that turned out not to exist.
+    missing: BTreeSet<usize>,
+    /// Who carries on with a subtree after the lane it was dealt to was hedged against (R5.4).
+    moved: BTreeMap<usize, LaneId>,
+    /// When the phases after the reveal end.
+    windows: Windows,
+    /// The leader's word (R2.6, R14).
+    naming: Naming,
+    /// Whether the time is over in which a name is first everywhere.
+    graced: bool,
+    /// Subtrees in which a lane of the named prover was heard.
+    by_name: BTreeSet<usize>,
+    /// Tasks that are to be refreshed.
+    pub(crate) dirty: BTreeSet<usize>,
+    /// Tasks that a lane may claim.
+    pub(crate) open: BTreeSet<usize>,
+    /// Own proofs of another slot, or from before a restart, that nobody was told of.
+    pub(crate) unspoken: BTreeSet<usize>,
+    /// When a task must be looked at again.
+    pub(crate) timers: BTreeSet<(Millis, usize)>,
     /// When this agent began to work on it.
     pub started: Millis,
     /// Our last beat.
     pub last_beat: Option<u64>,
+    /// Somebody takes a lane of ours for lost: the next beat goes to everybody.
+    pub(crate) shout: bool,
     /// The reveal left the chain and may come back (R12.2).
     pub suspended: bool,
     /// L1 block at which the root could first be submitted.
@@ -60,55 +99,101 @@ pub struct Round {
     pub submitted: Option<u64>,
 }
 
-/// A slot's reveal with its deal seed and its tasks.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a round is made from.
+#[derive(Clone, Debug)]
 pub struct Opening {
     /// Which slot.
     pub slot: Slot,
     /// What was revealed.
     pub reveal: Reveal,
-    /// Seed of the deal.
-    pub seed: crate::domain::Hash,
-    /// Lanes of the epoch.
-    pub lanes: BTreeMap<LaneId, Class>,
+    /// Who may prove what.
+    pub deal: Arc<Deal>,
+    /// The block's tasks.
+    pub layout: Arc<Layout>,
+    /// Names what the deal was made from.
+    pub key: crate::domain::Hash,
+    /// Whose lanes are ours.
+    pub own: Option<ProverId>,
 }
 
 impl Round {
-    /// The round of a deal; `None` if the tasks are not exactly the tree's.
+    /// The round of a deal: follows what our lanes rank early for.
     #[must_use]
-    pub fn new(
-        now: Millis,
-        opening: Opening,
-        tree: Tree,
-        planned: &[PlannedTask],
-        params: &Params,
-    ) -> Option<Self> {
-        let Opening { slot, reveal, seed, lanes } = opening;
-        let cut = Cut::new(&tree, params);
-        let vms = tree.nodes().iter().filter(|it| it.kind == Kind::Vm).count();
-        let deal = Deal::new(seed, lanes, cut.subtrees.len(), vms);
-        let (tasks, places, index) = lay_out(now, &tree, &cut, planned, params)?;
+    pub fn new(now: Millis, opening: Opening, params: &Params) -> Self {
+        let Opening { slot, reveal, deal, layout, key, own } = opening;
+        let first = own.map_or(LaneId(u64::MAX), |it| LaneId::new(it, 0));
+        let ours = deal.lanes().range(first..).take_while(|(it, _)| Some(it.prover()) == own);
+        let own: Vec<(LaneId, Class)> = ours.map(|(&lane, &class)| (lane, class)).collect();
         let mut round = Self {
             slot,
             reveal,
             deal,
-            tree,
-            cut,
-            tasks,
-            places,
-            index,
-            lanes: BTreeMap::new(),
-            holders: BTreeMap::new(),
-            acknowledged: BTreeSet::new(),
+            layout,
+            own,
+            key,
+            tasks: BTreeMap::new(),
+            out: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            standings: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            listeners: BTreeSet::new(),
+            claimed: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            moved: BTreeMap::new(),
+            windows: Windows::new(params, reveal.time_s),
+            naming: Naming::Nobody,
+            graced: false,
+            by_name: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            open: BTreeSet::new(),
+            unspoken: BTreeSet::new(),
+            timers: BTreeSet::new(),
             started: now,
             last_beat: None,
+            shout: false,
             suspended: false,
             root_since: None,
             submitted: None,
         };
-        round.lanes = round.deal.lanes().keys().map(|&it| (it, Standing::new(now))).collect();
-        round.give_ranks();
-        Some(round)
+        round.follow_early(now, params);
+        round
+    }
+
+    /// Subtrees, vm proofs and lanes that the deal gives us early ranks for.
+    fn follow_early(&mut self, now: Millis, params: &Params) {
+        let (deal, layout) = (Arc::clone(&self.deal), Arc::clone(&self.layout));
+        for (lane, _) in self.own.clone() {
+            let Some(early) = deal.early(lane) else { continue };
+            let nodes = early.subtrees.iter().flat_map(|&it| &layout.cut.subtrees[it].nodes);
+            for task in nodes.map(|&place| layout.at(place)) {
+                self.track(now, task, params);
+            }
+            for task in early.vms.iter().filter_map(|&it| layout.vm(it)) {
+                self.track(now, task, params);
+            }
+            for &other in &early.watched {
+                self.watch(now, other, params.watchers);
+            }
+        }
+        self.track(now, self.layout.root(), params);
+    }
+
+    /// The task's memory, which begins here if nothing was heard of it before.
+    pub(crate) fn track(&mut self, now: Millis, task: usize, params: &Params) -> &mut Task {
+        if !self.tasks.contains_key(&task) {
+            let mut it = Task::new(now);
+            it.reach = self.reach(task, params);
+            if self.spot(task).subtree().is_none() {
+                it.place = self.deal.crown_place(self.spot(task).node);
+                let tops = self.spot(task).children().filter(|&it| self.spot(it).is_top);
+                let late = tops.map(|it| (self.open_to_all_at(it, params), task));
+                self.timers.extend(late.min());
+            }
+            self.tasks.insert(task, it);
+            self.rerank(task);
+            self.dirty.insert(task);
+        }
+        self.tasks.entry(task).or_insert_with(|| Task::new(now))
     }
 
     /// Goes on after its reveal came back: nobody could be heard meanwhile.
@@ -121,246 +206,172 @@ impl Round {
 
     /// Counts silence from here.
     pub fn listen_anew(&mut self, now: Millis) {
-        self.lanes.values_mut().for_each(|it| it.heard = now);
+        self.standings.values_mut().for_each(|it| it.heard = now);
     }
 
-    /// Fixed orders of subtrees and vm tasks; crown orders follow from makers.
-    fn give_ranks(&mut self) {
-        let mut vm = 0;
-        for place in 0..self.places.len() {
-            let task = self.places[place];
-            let node = self.tree.nodes()[place];
-            let order = match (node.kind, self.cut.subtree_of(place)) {
-                (Kind::Vm, _) => {
-                    vm += 1;
-                    self.deal.ranks(Class::Vm, vm - 1)
-                }
-                (_, Some(subtree)) => self.deal.ranks(Class::Rollup, subtree),
-                (_, None) => self.deal.crown_ranks(node, [None, None]),
-            };
-            if self.tasks[task].node == node {
-                self.tasks[task].order = order;
-            }
-        }
+    /// What the layout says about a task.
+    #[must_use]
+    pub fn spot(&self, task: usize) -> &Spot {
+        &self.layout.spots[task]
     }
-
-    /// Position of a task.
+    /// Number of a task.
     #[must_use]
     pub fn find(&self, task: TaskId) -> Option<usize> {
-        self.index.get(&task).copied()
+        self.layout.find(task)
     }
-    /// The task that stands at this place of the tree.
+    /// What we know about a task; `None` if nothing.
     #[must_use]
-    pub fn at(&self, place: usize) -> &Task {
-        &self.tasks[self.places[place]]
+    pub fn task(&self, task: usize) -> Option<&Task> {
+        self.tasks.get(&task)
     }
-    /// Position of the root's task.
+    pub(crate) fn task_mut(&mut self, task: usize) -> Option<&mut Task> {
+        self.tasks.get_mut(&task)
+    }
+    /// All tasks that we follow, in tree order.
+    pub fn followed(&self) -> impl Iterator<Item = (usize, &Task)> {
+        self.tasks.iter().map(|(&number, task)| (number, task))
+    }
+    /// Number of the root's task.
     #[must_use]
     pub fn root(&self) -> usize {
-        self.places[self.tree.root()]
+        self.layout.root()
+    }
+    /// Whether a proof of the task exists, as far as we believe.
+    #[must_use]
+    pub fn is_known(&self, task: usize) -> bool {
+        self.tasks.get(&task).is_some_and(Task::is_known)
     }
     /// Whether every proof it takes exists, as far as we believe.
     #[must_use]
     pub fn is_ready(&self, task: usize) -> bool {
-        self.tasks[task].children.iter().all(|&it| self.tasks[it].is_known())
+        self.spot(task).children().all(|it| self.is_known(it))
     }
-
-    /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
-    /// capped, nor the maker of a proof that was refused.
+    /// The proof nearest to the root that is known and stands on this task, or is it: while there
+    /// is one, nothing below it needs to be made.
     #[must_use]
-    pub fn is_eligible(&self, lane: LaneId) -> bool {
-        let fit = |it: &Standing| !it.lost && !it.fell && !it.capped && it.refused == 0;
-        self.lanes.get(&lane).is_some_and(fit)
-    }
-    /// Whether the lane is not lost.
-    #[must_use]
-    pub fn is_alive(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| !it.lost)
-    }
-    /// Whether the lane holds a claim whose proof does not exist yet.
-    #[must_use]
-    pub fn is_busy(&self, lane: LaneId) -> bool {
-        self.tasks.iter().any(|it| !it.is_known() && it.holds.contains_key(&lane))
-    }
-
-    /// The lane's place in the order of those that can be counted on; lost and capped ones follow.
-    /// They are not shut out: if everybody able were lost, or believed the others to be alive, the
-    /// task would wait for ever.
-    #[must_use]
-    pub fn rank(&self, task: usize, lane: LaneId) -> Option<usize> {
-        let order = self.tasks[task].order.iter().copied();
-        let (first, last): (Vec<LaneId>, Vec<LaneId>) = order.partition(|&it| self.is_eligible(it));
-        first.into_iter().chain(last).position(|it| it == lane)
-    }
-
-    /// When an idle lane may claim an open task: rank r waits r × `rank_wait` for better ones,
-    /// one beat more while a lane that has the right is free to take it (R4.3, R4.4), and as long
-    /// as for inputs if it ran into a cap in this slot.
-    #[must_use]
-    pub fn opens_at(&self, task: usize, lane: LaneId, params: &Params) -> Option<(Millis, usize)> {
-        let it = &self.tasks[task];
-        let since = it.open_since?;
-        let rank = self.rank(task, lane)?;
-        let able = it.order.iter().filter(|&&other| self.is_eligible(other));
-        let mut rights = able.take(it.rights());
-        let held_back = it.rights() <= rank && rights.any(|&other| !self.is_busy(other));
-        let capped = self.lanes.get(&lane).is_some_and(|it| it.capped);
-        let wait = rank as u64 * params.rank_wait_ms
-            + if held_back { params.beat_ms } else { 0 }
-            + if capped { params.inputs_wait_ms } else { 0 };
-        Some((since.after(wait).max(it.rest_until), rank))
-    }
-
-    /// Of two claims on one task, the better rank of the undisturbed deal wins everywhere.
-    #[must_use]
-    pub fn outranks(&self, task: usize, lane: LaneId, other: LaneId) -> bool {
-        let place = |lane| self.tasks[task].order.iter().position(|&it| it == lane);
-        place(lane).unwrap_or(usize::MAX) < place(other).unwrap_or(usize::MAX)
-    }
-
-    /// The lane claimed this task.
-    pub fn hold(&mut self, now: Millis, task: usize, lane: LaneId, hold: Hold) {
-        assert!(self.lanes.contains_key(&lane), "{lane} is not of this epoch");
-        let it = &mut self.tasks[task];
-        assert!(it.order.contains(&lane), "{lane} cannot prove {}", it.node);
-        it.holds.insert(lane, hold);
-        it.changed = now;
-        it.open_since = None;
-    }
-
-    /// The lane's claims below `seq` ended. A task without a proof has one attempt more.
-    pub fn let_go(&mut self, now: Millis, lane: LaneId, below: u64) {
-        for task in &mut self.tasks {
-            if task.holds.get(&lane).is_none_or(|hold| below <= hold.seq) {
-                continue;
+    pub fn known_above(&self, task: usize) -> Option<usize> {
+        let (mut at, mut known) = (Some(task), None);
+        while let Some(here) = at {
+            if self.is_known(here) {
+                known = Some(here);
             }
-            task.holds.remove(&lane);
-            task.changed = now;
-            task.attempts = task.attempts.saturating_add(u32::from(!task.is_known()));
+            at = self.layout.parents(here).next();
         }
+        known
     }
-
-    /// Declares a lane lost; its claims end (R5.3).
-    pub fn lose(&mut self, now: Millis, lane: LaneId) {
-        if let Some(standing) = self.lanes.get_mut(&lane) {
-            standing.lost = true;
-            standing.fell = true;
-        }
-        self.let_go(now, lane, u64::MAX);
-    }
-
-    /// Ends claims at their caps (R5.1); returns their lanes.
-    pub fn expire(&mut self, now: Millis) -> Vec<LaneId> {
-        let mut capped = Vec::new();
-        for task in self.tasks.iter().filter(|it| !it.is_known()) {
-            let over = task.holds.iter().filter(|(_, hold)| hold.cap_at <= now);
-            capped.extend(over.map(|(&lane, _)| lane));
-        }
-        for &lane in &capped {
-            if let Some(standing) = self.lanes.get_mut(&lane) {
-                standing.capped = true;
+    /// The same among proofs that we hold, or whose makers are here to give them.
+    #[must_use]
+    pub fn vouched_above(&self, task: usize) -> Option<usize> {
+        let (mut at, mut known) = (Some(task), None);
+        while let Some(here) = at {
+            let it = self.tasks.get(&here);
+            let there = it.and_then(Task::offer).is_some_and(|(maker, _)| self.is_alive(maker));
+            if it.is_some_and(|it| it.accepted) || there {
+                known = Some(here);
             }
-            self.let_go(now, lane, u64::MAX);
+            at = self.layout.parents(here).next();
         }
-        capped
+        known
+    }
+    /// A proof that one of our lanes needs does not exist: the lane may make it itself.
+    pub(crate) fn miss(&mut self, task: usize) {
+        self.missing.insert(task);
+        self.dirty.insert(task);
+    }
+    /// Whether every proof it takes is in our ledger.
+    #[must_use]
+    pub fn has_inputs(&self, task: usize) -> bool {
+        let has = |it: usize| self.tasks.get(&it).is_some_and(|it| it.accepted);
+        self.spot(task).children().all(has)
+    }
+    /// Whether the lane is one of ours.
+    #[must_use]
+    pub fn is_own(&self, lane: LaneId) -> bool {
+        self.own.first().is_some_and(|(it, _)| it.prover() == lane.prover())
     }
 
-    /// Brings readiness, crown orders and open times up to date.
-    pub fn refresh(&mut self, now: Millis, maker: impl Fn(TaskId) -> Option<LaneId>) {
-        for task in 0..self.tasks.len() {
-            if self.tasks[task].subtree.is_none() && !self.tasks[task].is_known() {
-                self.rerank(task, &maker);
-            }
-            let open = !self.tasks[task].is_known()
-                && self.tasks[task].holds.is_empty()
-                && self.is_ready(task);
-            let it = &mut self.tasks[task];
+    /// Marks a task and those that take its proof.
+    pub(crate) fn touch(&mut self, task: usize) {
+        self.dirty.insert(task);
+        let parents: Vec<usize> =
+            self.layout.parents(task).filter(|it| self.tasks.contains_key(it)).collect();
+        self.dirty.extend(parents);
+    }
+
+    /// Brings one task's readiness up to date; `true` if it can be claimed.
+    pub(crate) fn refresh(&mut self, now: Millis, task: usize, params: &Params) -> bool {
+        let known = self.is_known(task);
+        if known {
+            self.settle_holds(task);
+        } else if self.spot(task).subtree().is_none() {
+            self.find_makers(task);
+        }
+        let below = if known { Vec::new() } else { self.followed_below(now, task, params) };
+        for child in below {
+            self.track(now, child, params);
+            self.miss(child);
+        }
+        let open = !known
+            && self.is_ready(task)
+            && self.has_room(now, task, params)
+            && self.known_above(task).is_none();
+        if let Some(it) = self.tasks.get_mut(&task) {
             match (open, it.open_since) {
                 (true, None) => it.open_since = Some(now),
                 (false, Some(_)) => it.open_since = None,
                 (true, Some(_)) | (false, None) => (),
             }
         }
-    }
-
-    /// The crown goes by makers; the root's only child counts on both sides.
-    fn rerank(&mut self, task: usize, maker: &impl Fn(TaskId) -> Option<LaneId>) {
-        let of = |&child: &usize| {
-            let child = &self.tasks[child];
-            maker(child.id).or_else(|| child.offers.keys().next().copied())
-        };
-        let children = &self.tasks[task].children;
-        let makers = [children.first().and_then(of), children.last().and_then(of)];
-        if makers != self.tasks[task].makers {
-            let order = self.deal.crown_ranks(self.tasks[task].node, makers);
-            assert_eq!(order.len(), self.lanes.len(), "everybody has a rank in the crown");
-            self.tasks[task].makers = makers;
-            self.tasks[task].order = order;
+        if open {
+            self.open.insert(task);
+        } else {
+            self.open.remove(&task);
         }
+        open
     }
 
-    /// Remembers that a prover holds a checked copy.
-    pub fn hold_copy(&mut self, statement: StatementId, prover: ProverId) {
-        let known = self.holders.contains_key(&statement);
-        if known || self.holders.len() < HELD_MAX {
-            self.holders.entry(statement).or_default().insert(prover);
-        }
+    /// Whether one lane more may claim the task: one, several in the hot crown, one more for each
+    /// claim that lasts too long (R4.3, R5.4), none of a task that was given up as poison (R5.3).
+    fn has_room(&self, now: Millis, task: usize, params: &Params) -> bool {
+        let Some(it) = self.tasks.get(&task) else { return false };
+        let hot = self.layout.is_hot(task, params);
+        let hedge_ms = params.hedge_ms(self.spot(task).node.kind);
+        let late = it.holds.values().filter(|hold| hold.since.after(hedge_ms) <= now).count();
+        let room = if hot { params.hot_copies } else { 1 + late };
+        it.holds.len() < room && !it.is_given_up(params)
     }
 
-    /// Copies a proof of this task needs before it counts as delivered (R5.2).
-    #[must_use]
-    pub fn replicas(&self, task: usize, params: &Params) -> usize {
-        let it = &self.tasks[task];
-        match (it.node.kind, it.subtree) {
-            (Kind::Root, _) => usize::MAX,
-            (_, Some(_)) if !it.is_top => params.replicas_subtree,
-            (_, Some(_) | None) => params.replicas_crown,
-        }
-    }
-
-    /// Lanes that should hold a proof of `task` made by `maker`: whoever has the right to a parent,
-    /// and the first `replicas` ranks (R5.2).
-    #[must_use]
-    pub fn keepers(&self, task: usize, maker: LaneId, params: &Params) -> BTreeSet<LaneId> {
-        let it = &self.tasks[task];
-        let ranks = it.order.iter().filter(|&&lane| lane != maker && self.is_alive(lane));
-        let mut keepers: BTreeSet<LaneId> =
-            ranks.copied().take(self.replicas(task, params)).collect();
-        for &parent in &it.parents {
-            let parent = &self.tasks[parent];
-            let able = parent.order.iter().filter(|&&lane| self.is_eligible(lane));
-            keepers.extend(able.take(parent.rights()));
-        }
-        keepers.remove(&maker);
-        assert!(keepers.len() < self.lanes.len().max(1), "a maker is not its own keeper");
-        keepers
-    }
-
-    /// Whether every keeper's prover said that it holds the proof (R5.2).
-    #[must_use]
-    pub fn is_delivered(
-        &self,
-        task: usize,
-        maker: LaneId,
-        offer: StatementId,
-        params: &Params,
-    ) -> bool {
-        let holders = self.holders.get(&offer);
-        let holds = |lane: &LaneId| {
-            lane.prover() == maker.prover() || holders.is_some_and(|it| it.contains(&lane.prover()))
-        };
-        self.keepers(task, maker, params).iter().filter(|it| self.is_alive(**it)).all(holds)
-    }
-
-    /// Holds at the end of every step.
-    pub fn assert_invariants(&self) {
-        assert!(self.tasks.len() <= NODES_MAX && self.holders.len() <= HELD_MAX);
-        for task in &self.tasks {
-            assert!(task.offers.len() <= self.lanes.len(), "one announcement per lane");
-            assert!(task.open_since.is_none() || task.holds.is_empty(), "an open task is free");
-            for lane in task.holds.keys() {
-                assert!(self.lanes.contains_key(lane), "{lane} claims in a foreign epoch");
+    /// Claims on a task whose proof is known bind nobody any more.
+    fn settle_holds(&mut self, task: usize) {
+        let Some(it) = self.tasks.get_mut(&task) else { return };
+        for lane in core::mem::take(&mut it.holds).into_keys() {
+            if self.claimed.get(&lane) == Some(&task) {
+                self.claimed.remove(&lane);
             }
+        }
+    }
+
+    /// Statements that a prover said it holds a checked copy of.
+    pub(crate) fn hold_copy(&mut self, statement: StatementId, task: usize, prover: ProverId) {
+        let Some(it) = self.tasks.get_mut(&task) else { return };
+        if it.holders.contains_key(&statement) || it.holders.len() < STATEMENTS_MAX {
+            it.holders.entry(statement).or_default().insert(prover);
+        }
+    }
+
+    /// The task that a statement is about, among those announced to us or made by us.
+    pub(crate) fn task_of(&self, statement: StatementId) -> Option<usize> {
+        let says = |it: &Task| it.offers.values().any(|offer| offer.statement == statement);
+        self.tasks.iter().find(|(_, it)| says(it)).map(|(&task, _)| task)
+    }
+
+    /// Holds at the end of every step, for the task that changed.
+    pub(crate) fn assert_task(&self, task: usize) {
+        let Some(it) = self.tasks.get(&task) else { return };
+        assert!(it.holders.len() <= STATEMENTS_MAX, "copies are counted for few statements");
+        assert!(it.open_since.is_none() || !it.is_known(), "a task that is known is not open");
+        for lane in it.holds.keys().chain(it.offers.keys()) {
+            assert!(self.deal.lanes().contains_key(lane), "{lane} is not of this epoch");
         }
     }
 }

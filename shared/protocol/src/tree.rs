@@ -5,24 +5,29 @@
 //! order: for each tx its vm proofs, its kernels and its base, then the merges level by level,
 //! then the root. Client-made `tx` proofs are data of the block, not nodes here.
 
+pub mod layout;
+
 use crate::{
     domain::{Kind, Node},
     params::Params,
 };
 
-/// Most txs of a block (slice section 3). Their proofs and calls fit L1's calldata.
-pub const TXS_MAX: usize = 16;
+/// Most txs of a block: what the reveal's `u16` counts.
+pub const TXS_MAX: usize = u16::MAX as usize;
 /// Most calls of a tx (slice section 3).
 pub const CALLS_MAX: u8 = 3;
-/// Most prover-made proofs of a block: 16 × (3 vm + 3 kernels + base) + 15 merges + root.
-pub const NODES_MAX: usize = TXS_MAX * (2 * CALLS_MAX as usize + 1) + TXS_MAX;
+/// Stands for "none" where positions are kept in four bytes.
+const NONE: u32 = u32::MAX;
 
 /// The proof tree of one block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
-    children: Vec<Vec<usize>>,
-    parents: Vec<Option<usize>>,
+    /// Children of all nodes one after the other.
+    below: Vec<usize>,
+    /// Where each node's children begin in `below`.
+    begins: Vec<u32>,
+    parents: Vec<u32>,
     txs: u32,
 }
 
@@ -36,23 +41,26 @@ impl Tree {
             return None;
         }
         let txs = u32::try_from(calls.len()).ok()?;
-        let mut tree = Self { nodes: Vec::new(), children: Vec::new(), parents: Vec::new(), txs };
+        let (nodes, below, begins, parents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut tree = Self { nodes, below, begins, parents, txs };
         let bases = (0..txs).zip(calls).map(|(index, &count)| tree.add_tx(index, count)).collect();
         let top = tree.add_merges(bases);
-        tree.add(Node { kind: Kind::Root, level: 0, index: 0, call: 0 }, vec![top]);
-        assert!(tree.nodes.len() <= NODES_MAX, "{} nodes of one block", tree.nodes.len());
+        tree.add(Node { kind: Kind::Root, level: 0, index: 0, call: 0 }, &[top]);
+        assert_eq!(tree.below.len() + 1, tree.nodes.len(), "every node but the root has a parent");
         Some(tree)
     }
 
-    fn add(&mut self, node: Node, children: Vec<usize>) -> usize {
+    fn add(&mut self, node: Node, children: &[usize]) -> usize {
         let place = self.nodes.len();
-        for &child in &children {
-            assert_eq!(self.parents[child], None, "{node} takes a node that has a parent");
-            self.parents[child] = Some(place);
+        let number = u32::try_from(place).unwrap_or(NONE);
+        for &child in children {
+            assert_eq!(self.parents[child], NONE, "{node} takes a node that has a parent");
+            self.parents[child] = number;
         }
+        self.begins.push(u32::try_from(self.below.len()).unwrap_or(NONE));
+        self.below.extend_from_slice(children);
         self.nodes.push(node);
-        self.children.push(children);
-        self.parents.push(None);
+        self.parents.push(NONE);
         place
     }
 
@@ -60,14 +68,13 @@ impl Tree {
     fn add_tx(&mut self, index: u32, calls: u8) -> usize {
         let calls = u16::from(calls);
         let place = |kind, call| Node { kind, level: 0, index, call };
-        let vms: Vec<usize> =
-            (0..calls).map(|call| self.add(place(Kind::Vm, call), Vec::new())).collect();
+        let vms: Vec<usize> = (0..calls).map(|call| self.add(place(Kind::Vm, call), &[])).collect();
         let mut below = Vec::new();
         for (call, vm) in (0..calls).zip(vms) {
             below.push(vm);
-            below = vec![self.add(place(Kind::Kernel, call), below)];
+            below = vec![self.add(place(Kind::Kernel, call), &below)];
         }
-        self.add(place(Kind::Base, 0), below)
+        self.add(place(Kind::Base, 0), &below)
     }
 
     /// Pairs from the left; an odd last one passes up unchanged. Returns the top.
@@ -84,7 +91,7 @@ impl Tree {
     fn add_pair(&mut self, level: u8, index: u32, pair: &[usize]) -> usize {
         match *pair {
             [alone] => alone,
-            _ => self.add(Node { kind: Kind::Merge, level, index, call: 0 }, pair.to_vec()),
+            _ => self.add(Node { kind: Kind::Merge, level, index, call: 0 }, pair),
         }
     }
 
@@ -101,12 +108,15 @@ impl Tree {
     /// What must be proved before `place`: tree child or left first, then vm or right.
     #[must_use]
     pub fn children(&self, place: usize) -> &[usize] {
-        &self.children[place]
+        let begin = self.begins[place] as usize;
+        let end = self.begins.get(place + 1).map_or(self.below.len(), |&it| it as usize);
+        &self.below[begin..end]
     }
     /// What takes the proof of `place`; `None` for the root.
     #[must_use]
     pub fn parent(&self, place: usize) -> Option<usize> {
-        self.parents[place]
+        let parent = self.parents[place];
+        (parent != NONE).then_some(parent as usize)
     }
     /// Position of the root.
     #[must_use]
@@ -126,7 +136,7 @@ impl Tree {
         let mut at = Some(place);
         while let Some(here) = at {
             way += params.p50(self.nodes[here].kind);
-            at = self.parents[here];
+            at = self.parent(here);
         }
         way
     }
@@ -140,10 +150,15 @@ impl Tree {
     pub fn work_ms(&self, params: &Params) -> u64 {
         self.nodes.iter().map(|node| params.p50(node.kind)).sum()
     }
-    /// Units of this proof and everything below it.
+    /// Units of each node with everything below it, by position.
     #[must_use]
-    pub fn units(&self, place: usize, params: &Params) -> u64 {
-        self.below(place).iter().map(|&it| params.units_of(self.nodes[it].kind)).sum()
+    pub fn units(&self, params: &Params) -> Vec<u64> {
+        let mut units: Vec<u64> = self.nodes.iter().map(|it| params.units_of(it.kind)).collect();
+        for place in 0..self.nodes.len() {
+            let sum: u64 = self.children(place).iter().map(|&it| units[it]).sum();
+            units[place] += sum;
+        }
+        units
     }
 
     /// `place` and everything below it, in tree order.
@@ -151,7 +166,7 @@ impl Tree {
         let mut found = vec![place];
         let mut next = 0;
         while next < found.len() {
-            found.extend_from_slice(&self.children[found[next]]);
+            found.extend_from_slice(self.children(found[next]));
             next += 1;
         }
         found.sort_unstable();
@@ -188,20 +203,20 @@ impl Cut {
     #[must_use]
     pub fn new(tree: &Tree, params: &Params) -> Self {
         let mut cut = Self { subtrees: Vec::new(), owner: vec![None; tree.nodes.len()] };
-        cut.descend(tree, params, tree.root());
+        cut.descend(tree, &tree.units(params), params.subtree_units, tree.root());
         assert!(!cut.subtrees.is_empty(), "a block has at least one base, which is dealt");
         cut
     }
 
-    fn descend(&mut self, tree: &Tree, params: &Params, place: usize) {
-        let fits = tree.units(place, params) <= params.subtree_units;
+    fn descend(&mut self, tree: &Tree, units: &[u64], limit: u64, place: usize) {
+        let fits = units[place] <= limit;
         match tree.nodes[place].kind {
             Kind::Merge | Kind::Root if !fits => {
-                for &child in &tree.children[place] {
-                    self.descend(tree, params, child);
+                for &child in tree.children(place) {
+                    self.descend(tree, units, limit, child);
                 }
             }
-            Kind::Base | Kind::Kernel if !fits => self.take_alone(tree, params, place),
+            Kind::Base | Kind::Kernel if !fits => self.take_alone(tree, units, limit, place),
             Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Merge | Kind::Root => {
                 self.take(tree, place, tree.below(place));
             }
@@ -209,11 +224,11 @@ impl Cut {
     }
 
     /// One task of a tx that is too large, with its own vm proof; what is below it comes first.
-    fn take_alone(&mut self, tree: &Tree, params: &Params, place: usize) {
+    fn take_alone(&mut self, tree: &Tree, units: &[u64], limit: u64, place: usize) {
         let (vms, rest): (Vec<usize>, Vec<usize>) =
-            tree.children[place].iter().partition(|&&child| tree.nodes[child].kind == Kind::Vm);
+            tree.children(place).iter().partition(|&&child| tree.nodes[child].kind == Kind::Vm);
         for child in rest {
-            self.descend(tree, params, child);
+            self.descend(tree, units, limit, child);
         }
         let nodes = vms.into_iter().chain([place]).collect();
         self.take(tree, place, nodes);

@@ -89,6 +89,96 @@ fn an_epochs_lanes_are_those_registered_64_blocks_before_its_first_slot() {
 }
 
 #[test]
+fn lanes_that_change_stay_as_they_were_until_the_next_snapshot() {
+    // Snapshots at blocks 36 and 356, epochs 0 and 1.
+    let mut chain = empty(9);
+    extend(&mut chain, 10, &[registered(1, 2, 0), registered(2, 1, 0)]);
+    (11..40).for_each(|number| extend(&mut chain, number, &[]));
+    let lanes = |chain: &Chain, slot, prover| -> Vec<Class> {
+        let all = chain.lanes_of(Slot(slot), &params());
+        all.iter().filter(|(it, _)| it.prover().0 == prover).map(|(_, &it)| it).collect()
+    };
+    let before = chain.clone();
+    extend(&mut chain, 40, &[registered(1, 0, 3)]);
+    assert_eq!(lanes(&chain, 0, 1), [Class::Rollup; 2]);
+    assert_eq!(lanes(&chain, 32, 1), [Class::Vm; 3]);
+    let key = chain.registry_key(Slot(0), &params());
+    assert_eq!(key, before.registry_key(Slot(0), &params()), "the same deal as before");
+    assert_ne!(chain.registry_key(Slot(32), &params()), key);
+    extend(&mut chain, 41, &[L1Event::ProverLeft { prover: ProverId(2) }]);
+    assert_eq!((lanes(&chain, 0, 2).len(), lanes(&chain, 32, 2).len()), (1, 0));
+    extend(&mut chain, 42, &[registered(2, 4, 0)]);
+    assert_eq!((lanes(&chain, 0, 2).len(), lanes(&chain, 32, 2).len()), (1, 4), "it is back");
+    (40..=42).rev().for_each(|number| chain.revert(hash(number)).unwrap());
+    assert_eq!((&chain.registry, &chain.registry_keys), (&before.registry, &before.registry_keys));
+    assert_eq!(lanes(&chain, 32, 1), [Class::Rollup; 2]);
+}
+
+#[test]
+fn a_lane_of_an_old_change_is_forgotten_and_the_newest_stays() {
+    let mut chain = empty(9);
+    for number in 10..20_000 {
+        let lanes = u16::try_from(number % 7 + 1).unwrap();
+        let events = if number % 50 == 0 { vec![registered(1, lanes, 0)] } else { Vec::new() };
+        extend(&mut chain, number, &events);
+    }
+    let kept = format!("{:?}", chain.registry.members()).matches("Lanes").count();
+    assert!((2..200).contains(&kept), "{kept} changes of 400 are kept");
+}
+
+#[test]
+fn a_new_lane_is_dealt_nothing_until_its_prover_was_paid_often_enough() {
+    let p = Params { probe: 2, min_lanes: 1, ..params() };
+    let paid = L1Event::Paid { slot: Slot(0), position: 1, payee: Address([3; 20]), amount: 1 };
+    let mut chain = empty(9);
+    extend(&mut chain, 10, &[registered(1, 2, 0)]);
+    let run = |chain: &mut Chain, number: u64, events: &[L1Event]| {
+        chain.extend(header(number), events, &p).unwrap();
+    };
+    run(&mut chain, 11, core::slice::from_ref(&paid));
+    let all = [LaneId::new(ProverId(1), 0), LaneId::new(ProverId(1), 1)];
+    let dealt =
+        |chain: &Chain| -> Vec<LaneId> { chain.lanes_of(Slot(0), &p).into_keys().collect() };
+    assert_eq!(dealt(&chain), all, "while nobody passed, everybody is active");
+    let before = chain.clone();
+    run(&mut chain, 12, core::slice::from_ref(&paid));
+    assert_eq!(dealt(&chain), all[..1]);
+    assert!(chain.set_of(Slot(0), &p).may_take_open(all[1]), "it earns its place by open tasks");
+    assert_ne!(chain.registry_key(Slot(0), &p), before.registry_key(Slot(0), &p));
+    run(&mut chain, 13, &[paid.clone(), paid]);
+    assert_eq!(dealt(&chain), all);
+    chain.revert(hash(13)).unwrap();
+    assert_eq!(dealt(&chain), all[..1]);
+    chain.revert(hash(12)).unwrap();
+    assert_eq!(
+        (&chain.probation, &chain.registry_keys),
+        (&before.probation, &before.registry_keys)
+    );
+}
+
+#[test]
+fn a_leaders_word_counts_once_and_in_time_and_is_undone() {
+    let named = |prover, alone| L1Event::Named { slot: Slot(0), prover: ProverId(prover), alone };
+    let naming = |chain: &Chain| chain.slot(Slot(0)).map(|it| it.naming).unwrap_or_default();
+    let mut chain = empty(9);
+    extend(&mut chain, 10, &[registered(1, 1, 0)]);
+    (11..100).for_each(|number| extend(&mut chain, number, &[]));
+    let mut early = chain.clone();
+    extend(&mut chain, 100, &[seed(0), revealed(0), named(7, false)]);
+    assert_eq!(naming(&chain), Naming::Nobody, "nobody is registered under this number");
+    extend(&mut chain, 101, &[named(1, false), named(9, true)]);
+    assert_eq!(naming(&chain), Naming::Named(ProverId(1)));
+    chain.revert(hash(101)).unwrap();
+    assert_eq!(naming(&chain), Naming::Nobody);
+    (101..106).for_each(|number| extend(&mut chain, number, &[]));
+    extend(&mut chain, 106, &[named(1, false)]);
+    assert_eq!(naming(&chain), Naming::Nobody, "the commitment phase ended with block 105");
+    extend(&mut early, 100, &[seed(0), named(9, true)]);
+    extend(&mut early, 101, &[revealed(0)]);
+    assert_eq!(naming(&early), Naming::Alone(ProverId(9)), "a word may stand before its reveal");
+}
+
+#[test]
 fn a_deal_needs_seed_reveal_and_the_second_block_of_the_reveal_phase() {
     let mut chain = empty(99);
     extend(&mut chain, 100, &[seed(0), proposed(0, 0)]);
@@ -219,7 +309,9 @@ fn undo_is_exact_at_every_depth() {
         let expected = before.pop().unwrap();
         assert_eq!(chain.head, expected.head, "after undoing {number}");
         assert_eq!(chain.slots, expected.slots, "after undoing {number}");
-        assert_eq!(chain.provers, expected.provers, "after undoing {number}");
+        assert_eq!(chain.registry, expected.registry, "after undoing {number}");
+        assert_eq!(chain.registry_key, expected.registry_key, "after undoing {number}");
+        assert_eq!(chain.registry_keys, expected.registry_keys, "after undoing {number}");
     }
     (90..130).for_each(|number| extend(&mut chain, number, &events(number)));
     assert_eq!(chain.slots, last.slots, "the same blocks again lead to the same place");
@@ -241,7 +333,8 @@ fn slots_that_are_over_are_forgotten_only_beyond_the_undo_window() {
     for number in 100..1_000 {
         extend(&mut chain, number, &[]);
         let count = chain.slots().count();
-        assert!(count <= SLOTS_KEPT + 64 / 10 + 1, "{count} slots at block {number}");
+        let kept = 32 + SLOTS_KEPT + 64 / 10 + 1;
+        assert!(count <= kept, "{count} slots at block {number}");
     }
     let oldest = chain.slots().next().unwrap().1.changed;
     assert!(oldest < 1_000 - 64, "the newest {SLOTS_KEPT} reach back to block {oldest}");
@@ -253,4 +346,35 @@ fn an_unsettled_slot_is_never_forgotten() {
     extend(&mut chain, 100, &[seed(0), revealed(0)]);
     (101..1_000).for_each(|number| extend(&mut chain, number, &[]));
     assert!(chain.unsettled(Slot(0), &params()), "1,800 seconds of 3,602 have passed");
+}
+
+#[test]
+fn the_deals_of_an_epoch_are_remembered_while_one_of_its_slots_is_at_work() {
+    let p = params();
+    let last = p.epoch_slots - 1;
+    let mut chain = empty(p.slot_start(Slot(0)) - 1);
+    let run = |chain: &mut Chain, until: u64| {
+        for number in chain.head().unwrap().number + 1..p.slot_start(Slot(until)) {
+            let slot = number.saturating_sub(p.genesis_block) / p.slot_blocks();
+            let at = number - p.slot_start(Slot(slot));
+            let events = match at {
+                0 => vec![seed(slot), proposed(slot, 0)],
+                5 => vec![revealed(slot)],
+                8 if slot != last => vec![settled(slot)],
+                _ => Vec::new(),
+            };
+            extend(chain, number, &events);
+        }
+    };
+    run(&mut chain, p.epoch_slots);
+    let before = chain.dealt_before(Slot(last), &p);
+    assert_eq!(before.len() as u64, last, "every slot before it was dealt");
+    run(&mut chain, p.epoch_slots + 20);
+    assert!(chain.unsettled(Slot(last), &p));
+    assert_eq!(chain.dealt_before(Slot(last), &p), before, "whoever deals it late deals the same");
+    let number = chain.head().unwrap().number + 1;
+    extend(&mut chain, number, &[settled(last)]);
+    assert_eq!(chain.slots().next().unwrap().0, Slot(0), "epochs go whole");
+    run(&mut chain, p.epoch_slots + 31);
+    assert_eq!(chain.slots().next().unwrap().0, Slot(p.epoch_slots));
 }

@@ -1,15 +1,14 @@
-//! What others say and what our own provers say, taken into the rounds (R5).
+//! What others say, taken into the rounds (R5).
 //!
 //! Messages are facts about their speaker only: a lane speaks for itself, a watcher for its own
 //! ears. Whatever does not fit the round it names changes nothing.
 
 use super::{Coordinator, EARLY_MAX};
 use crate::{
-    claims::Stage,
-    domain::{BlobId, LaneId, Millis, ProverId, Slot, StatementId, TaskId},
-    io::{Action, Message, Previous, ProverEvent, Record},
-    ledger::{Origin, Proof},
-    round::Hold,
+    claims::{End, Stage},
+    domain::{LaneId, Millis, ProverId, Slot},
+    io::{Action, Audience, Message, Previous},
+    round::{ANSWERERS, Hold},
 };
 
 /// Slots beyond the newest one whose messages are kept: agents see L1 some blocks apart.
@@ -36,8 +35,9 @@ impl Coordinator {
         }
     }
 
-    /// Our own words come back when peers connect: after a restart they tell what we announced. A claim number that we never gave means that this journal is not
-    /// the newest one: the lane stops claiming (R10.1).
+    /// Our own words come back when peers connect: after a restart they tell what we announced. A
+    /// claim number that we never gave means that this journal is not the newest one: the lane
+    /// stops claiming (R10.1).
     fn is_remembered(&mut self, message: Message, actions: &mut Vec<Action>) -> bool {
         let (lane, seq) = match message {
             Message::Made { .. } => return true,
@@ -91,32 +91,60 @@ impl Coordinator {
     }
 
     fn hear(&mut self, now: Millis, from: ProverId, message: Message, actions: &mut Vec<Action>) {
-        let Some(round) = self.rounds.get_mut(&message.slot()) else { return };
-        if !round.lanes.contains_key(&message.speaker()) {
+        let slot = message.slot();
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        if !round.deal.lanes().contains_key(&message.speaker()) {
             return;
         }
         match message {
             Message::Claim { .. } => self.on_claim(now, message, actions),
-            Message::Release { lane, task, seq, .. } => {
-                let held = round.find(task).and_then(|it| round.tasks[it].holds.get(&lane));
-                if held.is_some_and(|it| it.seq == seq) {
-                    round.let_go(now, lane, seq.saturating_add(1));
+            Message::Release { task, lane, seq, failed, .. } => {
+                let Some(found) = round.find(task) else { return };
+                let hold = round.task(found).and_then(|it| it.holds.get(&lane));
+                if hold.is_none_or(|it| it.seq != seq) {
+                    return;
+                }
+                round.let_go(now, lane, seq.saturating_add(1));
+                if failed {
+                    round.fail(found, lane);
                 }
             }
-            Message::Beat { lane, n, task, .. } => round.on_beat(now, lane, n, task),
+            Message::Beat { lane, n, task, .. } => {
+                self.due.silence = self.due.silence.min(now.after(self.params.silence_ms()));
+                if round.on_beat(now, lane, (n, task), self.params.watchers) {
+                    let changed = round.rerank_all(lane);
+                    self.tell_new_ranks(slot, changed, actions);
+                }
+            }
             Message::Loss { lane, watcher, last_beat, .. } => {
-                round.on_notice(lane, watcher, last_beat);
+                round.on_notice(now, lane, (watcher, last_beat), &self.params);
+                round.shout |= round.is_own(lane);
+                self.judge_lane(now, slot, lane, actions);
+                self.due.silence = self.due.silence.min(now.after(1));
             }
-            Message::Made { task, statement, lane, slot, cpu_ms, peak_mb, .. } => {
-                let news = round.on_made(now, message);
-                self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
-                let held = self.ledger.find(task, statement).is_some();
-                if held && news && self.own != Some(from) {
-                    round.acknowledged.remove(&statement);
-                    self.acknowledge(slot, statement, actions);
+            Message::Made { .. } => self.on_made(now, message, actions),
+            Message::Held { statement, .. } => {
+                if let Some(task) = round.task_of(statement) {
+                    round.hold_copy(statement, task, from);
+                    self.due.deliveries = true;
                 }
             }
-            Message::Held { statement, .. } => round.hold_copy(statement, from),
+        }
+    }
+
+    /// A proof is announced. Whoever holds it already says so again: the announcement is repeated
+    /// because an acknowledgment was lost.
+    fn on_made(&mut self, now: Millis, message: Message, actions: &mut Vec<Action>) {
+        let Message::Made { task, statement, lane, slot, cpu_ms, peak_mb, .. } = message else {
+            return;
+        };
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let Some(found) = round.find(task) else { return };
+        round.on_made(now, &message, &self.params);
+        self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
+        let ours = self.own == Some(lane.prover());
+        if self.ledger.find(task, statement).is_some() && !ours {
+            self.acknowledge(slot, found, statement, actions);
         }
     }
 
@@ -127,184 +155,122 @@ impl Coordinator {
                 let text = format!("lane {lane} made two different claims with number {seq}");
                 actions.push(Action::Note { code: "FLT-001", text });
             }
-            if seq <= *last {
+            if seq < *last || (*last == seq && self.is_held(slot, lane)) {
                 return;
+            }
+            if *last == seq {
+                return self.answer(slot, lane, message, actions);
             }
         }
         self.heard.insert(lane, (seq, message));
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        if !round.is_credible(lane) || !round.tasks[found].order.contains(&lane) {
+        let class = round.deal.lanes().get(&lane).copied();
+        let able = class.is_some_and(|it| round.can_prove(found, it, &self.params));
+        if !round.is_credible(lane) || !able {
             return;
         }
-        let cap_at = now.after(self.params.claim_cap_ms(round.tasks[found].node.kind));
-        round.hold(now, found, lane, Hold { seq, since: now, cap_at });
-        round.tasks[found].attempts = round.tasks[found].attempts.max(attempt);
+        if round.known_above(found).is_some() {
+            return self.answer(slot, lane, message, actions);
+        }
+        let cap_at = now.after(self.params.claim_cap_ms(round.spot(found).node.kind));
+        round.hold(now, found, (lane, Hold { seq, since: now, cap_at }), &self.params);
+        self.due.offers = true;
+        if let Some(it) = round.task_mut(found) {
+            it.attempts = it.attempts.max(attempt);
+        }
         self.yield_to(slot, found, lane, actions);
     }
 
+    fn is_held(&self, slot: Slot, lane: LaneId) -> bool {
+        self.rounds.get(&slot).is_some_and(|it| it.is_busy(lane))
+    }
+
+    /// The claimed proof exists, or one that stands on it: whoever ranks early tells the lane.
+    fn answer(&self, slot: Slot, lane: LaneId, claim: Message, actions: &mut Vec<Action>) {
+        let Message::Claim { task, .. } = claim else { return };
+        let Some(round) = self.rounds.get(&slot) else { return };
+        let Some(found) = round.find(task).and_then(|it| round.vouched_above(it)) else { return };
+        let Some(it) = round.task(found) else { return };
+        let maker = it.offer().map(|(maker, _)| maker);
+        let ours = maker.is_some_and(|maker| round.is_own(maker));
+        let orphan = it.accepted && maker.is_some_and(|maker| !round.is_alive(maker));
+        // Who takes a finished subtree for undone heard nothing of it, maybe because all who
+        // followed it are gone.
+        let finished = round.spot(found).is_top || round.spot(found).subtree().is_none();
+        let lost_sight =
+            finished && !round.spot(found).children().any(|it| round.spot(it).id == task);
+        if ours || orphan || lost_sight || round.is_early(found, ANSWERERS) {
+            self.pass_on(slot, found, self.to_lanes(&[lane]), actions);
+        }
+    }
+
     /// Two claims met: ours gives way to a better rank while little is lost by it. A proof that
-    /// has run for longer than a beat goes on, because the better rank heard of us late.
+    /// has run for longer than a beat goes on, because the better rank heard of us late. A worse
+    /// rank did not hear of our claim.
     fn yield_to(&mut self, slot: Slot, task: usize, other: LaneId, actions: &mut Vec<Action>) {
         let round = &self.rounds[&slot];
-        let Some(lane) = self.claims.lane_of(round.tasks[task].id) else { return };
-        let Some(live) = self.claims.live(lane) else { return };
+        let Some(lane) = self.claims.lane_of(round.spot(task).id).filter(|&it| it != other) else {
+            return;
+        };
+        let Some(live) = self.claims.live(lane).filter(|it| it.slot == slot) else { return };
+        let held = round.task(task).map_or(0, |it| it.holds.len());
+        if self.room(round, task) >= held {
+            return;
+        }
         let invested = match live.stage {
             Stage::Inputs { .. } | Stage::Machine => false,
             Stage::Proving => self.params.beat_ms < self.now.since(live.stage_since),
             Stage::Made { .. } => true,
         };
-        if live.slot == slot && !invested && round.outranks(task, other, lane) {
-            self.end_own(self.now, lane, Previous::Released, actions);
+        if !round.outranks(task, other, lane) {
+            self.claims.say_again(lane, self.to_lanes(&[other]), actions);
+        } else if !invested {
+            self.end_own(self.now, lane, End::plain(Previous::Released), actions);
         }
     }
 
-    /// Ends an own claim, and everybody's view of it with it.
+    /// How many lanes may work on a task at the same time.
+    fn room(&self, round: &crate::round::Round, task: usize) -> usize {
+        let hedge_ms = self.params.hedge_ms(round.spot(task).node.kind);
+        let holds = round.task(task).map(|it| it.holds.values()).into_iter().flatten();
+        let late = holds.filter(|it| it.since.after(hedge_ms) <= self.now).count();
+        if round.layout.is_hot(task, &self.params) { self.params.hot_copies } else { 1 + late }
+    }
+
+    /// Ends an own claim in work, and everybody's view of it with it.
     pub(super) fn end_own(
         &mut self,
         now: Millis,
         lane: LaneId,
-        how: Previous,
+        end: End,
         actions: &mut Vec<Action>,
     ) {
-        self.claims.end(now, lane, how, actions);
+        let to = self.claims.live(lane).map(|it| self.claim_audience(it.slot, it.task));
+        self.claims.end(now, lane, (end, to.unwrap_or(Audience::Everyone)), actions);
         self.rounds.values_mut().for_each(|round| round.let_go(now, lane, u64::MAX));
+        self.due.offers = true;
     }
 
-    pub(super) fn on_prover(&mut self, now: Millis, event: ProverEvent, actions: &mut Vec<Action>) {
-        match event {
-            ProverEvent::Started { task } => {
-                if let Some(lane) = self.claims.lane_of(task) {
-                    self.claims.advance(now, lane, Stage::Proving);
-                }
-            }
-            ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb } => {
-                let lane = self.claims.lane_of(task);
-                let proof = Proof::new(statement, blob, credit, Origin::Own);
-                let proof = proof.made_by(lane, cpu_ms, peak_mb);
-                let record = Record::Made { task, statement, blob, credit, cpu_ms, peak_mb };
-                self.keep(task, proof, record, actions);
-                let own = self.ledger.find(task, statement).copied();
-                if let (Some(lane), Some(proof)) = (lane, own) {
-                    self.announce(now, lane, proof, actions);
-                }
-            }
-            ProverEvent::Failed { task, why } => {
-                let Some(lane) = self.claims.lane_of(task) else { return };
-                let text = format!("lane {lane} could not prove task {task}: {why}");
-                actions.push(Action::Note { code: "CLM-002", text });
-                self.give_back(now, lane, actions);
-            }
+    /// Those who follow a task.
+    pub(super) fn claim_audience(&self, slot: Slot, task: crate::TaskId) -> Audience {
+        let Some(round) = self.rounds.get(&slot) else { return Audience::Everyone };
+        let Some(found) = round.find(task) else { return Audience::Everyone };
+        let mut to = round.followers(found);
+        if !round.is_early(found, usize::MAX) {
+            to.extend(round.layout.parents(found).flat_map(|it| round.followers(it)));
         }
+        to.extend(round.above_moved(found));
+        Audience::Provers(to.into_iter().collect())
     }
 
-    /// Releases a claim and leaves its task to others for a while (R5.5).
-    pub(super) fn give_back(&mut self, now: Millis, lane: LaneId, actions: &mut Vec<Action>) {
-        let Some(task) = self.claims.live(lane).map(|it| it.task) else { return };
-        self.end_own(now, lane, Previous::Released, actions);
-        let until = now.after(self.params.inputs_wait_ms);
-        for round in self.rounds.values_mut() {
-            if let Some(found) = round.find(task) {
-                round.tasks[found].rest_until = until;
-            }
-        }
-    }
-
-    /// A proof that passed the acceptance rules enters the ledger, durable first.
-    fn keep(&mut self, task: TaskId, proof: Proof, record: Record, actions: &mut Vec<Action>) {
-        if !self.ledger.add(task, proof) {
-            return;
-        }
-        assert!(self.ledger.has(task), "what is kept is in the ledger");
-        actions.push(Action::Persist(record));
-        for round in self.rounds.values_mut() {
-            if let Some(found) = round.find(task) {
-                round.tasks[found].accepted = true;
-                round.tasks[found].changed = self.now;
-            }
-        }
-    }
-
-    /// Tells everybody about our proof under the lane's live claim.
-    pub(super) fn announce(
-        &mut self,
-        now: Millis,
-        lane: LaneId,
-        proof: Proof,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(live) = self.claims.live(lane).copied() else { return };
-        let Proof { statement, blob, .. } = proof;
-        assert_eq!(proof.origin, Origin::Own, "only what we made is announced as made");
-        if !self.claims.advance(now, lane, Stage::Made { statement }) {
-            return;
-        }
-        let (cpu_ms, peak_mb) = (proof.cpu_ms.unwrap_or(0), proof.peak_mb.unwrap_or(0));
-        let (task, slot, seq) = (live.task, live.slot, live.seq);
-        let made = Message::Made { task, statement, blob, lane, slot, seq, cpu_ms, peak_mb };
-        self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
-        if let Some(round) = self.rounds.get_mut(&slot) {
-            round.on_made(now, made);
-        }
-        actions.push(Action::to_all(made));
-    }
-
-    /// A peer's proof passed the acceptance rules: durable first, then acknowledged (R5.2).
-    pub(super) fn on_accepted(
-        &mut self,
-        now: Millis,
-        task: TaskId,
-        proof: Proof,
-        actions: &mut Vec<Action>,
-    ) {
-        let rounds = self.rounds.values().filter(|it| it.find(task).is_some());
-        let slots: Vec<Slot> = rounds.map(|it| it.slot).collect();
-        let offers = slots.iter().filter_map(|slot| self.rounds[slot].offer(task, proof.blob));
-        let maker = offers.map(|(lane, it)| (lane, [it.cpu_ms, it.peak_mb])).next();
-        if slots.is_empty() {
-            return;
-        }
-        let Proof { statement, blob, credit, .. } = proof;
-        let record = Record::Held { task, statement, blob, credit };
-        self.keep(task, proof, record, actions);
-        if self.ledger.find(task, statement).is_none() {
-            return;
-        }
-        if let Some((lane, cost)) = maker {
-            self.ledger.attribute(task, statement, lane, cost);
-        }
-        for slot in slots {
-            self.acknowledge(slot, statement, actions);
-        }
-        if let Some(lane) = self.claims.lane_of(task)
-            && self.claims.live(lane).is_some_and(|it| !it.stage.is_made())
-        {
-            self.end_own(now, lane, Previous::Released, actions);
-        }
-    }
-
-    /// Says once per slot that we hold a checked copy.
-    fn acknowledge(&mut self, slot: Slot, statement: StatementId, actions: &mut Vec<Action>) {
-        let Some(lane) = self.rounds.get(&slot).and_then(|it| self.own_lanes(it).first().copied())
-        else {
-            return;
-        };
-        let Some(round) = self.rounds.get_mut(&slot) else { return };
-        if round.acknowledged.insert(statement) {
-            round.hold_copy(statement, lane.0.prover());
-            actions.push(Action::to_all(Message::Held { statement, lane: lane.0, slot }));
-        }
-    }
-
-    /// Tried again after a beat, two beats; then the announcement counts for nothing.
-    pub(super) fn on_fetch_failed(&mut self, now: Millis, blob: BlobId, actions: &mut Vec<Action>) {
-        let beat_ms = self.params.beat_ms;
-        for round in self.rounds.values_mut() {
-            for lane in round.fetch_failed(now, blob, beat_ms) {
-                let text = format!("the proof {blob} of lane {lane} was refused or is missing");
-                actions.push(Action::Note { code: "PRF-001", text });
-            }
+    /// Says a claim in work once more while it is young: the first word may have been lost.
+    pub(super) fn repeat_claim(&self, now: Millis, lane: LaneId, actions: &mut Vec<Action>) {
+        let Some(live) = self.claims.live(lane) else { return };
+        if now.since(live.since) < self.params.beat_ms {
+            let to = self.claim_audience(live.slot, live.task);
+            self.claims.say_again(lane, to, actions);
         }
     }
 }

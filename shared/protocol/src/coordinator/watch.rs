@@ -1,13 +1,11 @@
 //! Beats, silence and loss (R5.3), and the ends of claims that time brings (R5.1).
 
-use std::collections::BTreeSet;
-
-use super::{Coordinator, longest_cap};
+use super::{Coordinator, NEVER, longest_cap};
 use crate::{
-    claims::Stage,
+    claims::{End, Stage},
     domain::{LaneId, Millis, ProverId, Slot, TaskId},
-    io::{Action, Message, Previous},
-    round::Round,
+    io::{Action, Audience, Message, Previous},
+    round::{Round, Standing},
 };
 
 /// An agent that did not step for this many half beats was stopped itself, and judges nobody's
@@ -17,6 +15,9 @@ const SLEPT_HALF_BEATS: u64 = 3;
 
 /// Neighbours in the registry beat this far apart: a prime, so that phases spread over any interval.
 const BEAT_STEP_MS: u64 = 617;
+
+/// Watchers that speak at once; the others wait for them by rank, so that a loss costs two notices.
+const SPEAK_AT_ONCE: usize = 2;
 
 impl Coordinator {
     /// Notices a restart or a sleep of this very process.
@@ -29,62 +30,45 @@ impl Coordinator {
         }
     }
 
-    /// Ends claims at their caps and gives back what waited too long for inputs.
-    pub(super) fn expire(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        for slot in self.active() {
-            let capped = self.rounds.get_mut(&slot).map(|it| it.expire(now)).unwrap_or_default();
-            let own = self.own;
-            for lane in capped.into_iter().filter(|it| Some(it.prover()) == own) {
-                self.end_own(now, lane, Previous::Capped, actions);
-            }
-        }
-        let live: Vec<_> = self.claims.all().map(|(lane, it)| (lane, *it)).collect();
-        for (lane, live) in live {
-            let waited = matches!(live.stage, Stage::Inputs { until } if until <= now);
-            if live.cap_at <= now {
-                self.end_own(now, lane, Previous::Capped, actions);
-            } else if waited {
-                self.give_back(now, lane, actions);
-            }
-        }
-    }
-
-    /// Beats of our lanes, notices about silent ones, and losses that follow from notices.
-    pub(super) fn watch(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        for slot in self.active() {
-            self.beat(now, slot, actions);
-            self.give_notice(now, slot, actions);
-            for lane in self.newly_lost(now, slot) {
-                self.on_lost(now, slot, lane, actions);
-            }
-        }
-    }
-
     /// Beats are numbered by the clock, not from the deal: numbers then rise through restarts and
     /// through reorgs that move the reveal, and no beat looks like an older one. Provers beat at
-    /// different instants, so that a thousand of them are a stream and not a burst.
+    /// different instants, so that a thousand of them are a stream and not a burst. With a beat
+    /// goes again what may have been lost on its way.
     ///
     /// Our own beats count in our own picture only while we are lost: others' notices about a lane
     /// of ours must end its claim even if we beat on, because they ended it for everybody else.
-    fn beat(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
-        let Some(round) = self.rounds.get(&slot) else { return };
-        let n = now.after(self.beat_phase_ms()).0 / self.params.beat_ms;
-        if round.last_beat.is_some_and(|last| n <= last) {
+    pub(super) fn beat(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get(&slot).filter(|it| !it.own.is_empty()) else { return };
+        if round.last_beat.is_some() && now < self.next_beat(round) && !round.shout {
             return;
         }
-        let own = self.own_lanes(round);
+        let n = (now.0 + self.beat_phase_ms()) / self.params.beat_ms;
+        let first = round.last_beat.is_none();
+        let own = round.own.clone();
         for &(lane, _) in &own {
-            let live = self.claims.live(lane).filter(|it| it.stage == Stage::Proving);
+            let round = &self.rounds[&slot];
+            let live = self.claims.live(lane).filter(|it| it.slot == slot);
             let task = live.map_or(TaskId::default(), |it| it.task);
-            actions.push(Action::to_all(Message::Beat { lane, slot, n, task }));
-        }
-        let Some(round) = self.rounds.get_mut(&slot) else { return };
-        round.last_beat = Some(n);
-        for (lane, _) in own {
-            if round.lanes.get(&lane).is_some_and(|it| it.lost) {
-                round.on_beat(now, lane, n, TaskId::default());
+            let to = if round.shout {
+                Audience::Everyone
+            } else {
+                self.to_lanes(&round.listeners(lane, self.params.watchers))
+            };
+            actions.push(Action::Send { message: Message::Beat { lane, slot, n, task }, to });
+            if !first {
+                self.repeat_claim(now, lane, actions);
+            }
+            let Some(round) = self.rounds.get_mut(&slot) else { return };
+            if round.standing(lane).is_some_and(|it| it.lost) {
+                round.on_beat(now, lane, (n, TaskId::default()), self.params.watchers);
+                self.due.offers = true;
             }
         }
+        if let Some(round) = self.rounds.get_mut(&slot) {
+            round.last_beat = Some(n);
+            round.shout = false;
+        }
+        self.repeat_proofs(slot, actions);
     }
 
     fn beat_phase_ms(&self) -> u64 {
@@ -92,74 +76,158 @@ impl Coordinator {
         own.wrapping_mul(BEAT_STEP_MS) % self.params.beat_ms
     }
 
+    /// When our next beat in a round is due.
+    pub(super) fn next_beat(&self, round: &Round) -> Millis {
+        let next = round.last_beat.map_or(0, |last| last + 1);
+        Millis((next * self.params.beat_ms).saturating_sub(self.beat_phase_ms()))
+    }
+
+    /// Provers of these lanes, without ourselves.
+    pub(super) fn to_lanes(&self, lanes: &[LaneId]) -> Audience {
+        let mut provers: Vec<ProverId> = lanes.iter().map(|it| it.prover()).collect();
+        provers.retain(|&it| Some(it) != self.own);
+        provers.sort_unstable();
+        provers.dedup();
+        Audience::Provers(provers)
+    }
+
+    /// Notices about silent lanes, and the losses that follow.
+    pub(super) fn judge(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if now < self.due.silence {
+            return;
+        }
+        for at in 0..self.active.len() {
+            let slot = self.active[at];
+            let watched = self.rounds.get(&slot).map(|it| it.watched().iter().copied().collect());
+            let watched: Vec<LaneId> = watched.unwrap_or_default();
+            for lane in watched {
+                self.give_notice(now, slot, lane, actions);
+                self.judge_lane(now, slot, lane, actions);
+            }
+        }
+        self.plan_silence(now);
+    }
+
+    /// When to look at the watched lanes next: when the first of them can be silent, or a rank's
+    /// wait from now while one is silent.
+    pub(super) fn plan_silence(&mut self, now: Millis) {
+        let mut next = NEVER;
+        for slot in &self.active {
+            let round = &self.rounds[slot];
+            let matters = |it: &&Standing| !it.lost || self.owes_word(round, it);
+            let watched = round.watched().iter().filter_map(|&it| round.standing(it));
+            for standing in watched.filter(matters) {
+                let at = standing.heard.after(standing.patience_ms(&self.params));
+                let again = now.after(self.params.rank_wait_ms);
+                next = next.min(Some(at).filter(|&it| now < it).unwrap_or(again));
+            }
+        }
+        self.due.silence = next;
+    }
+
+    /// Whether others still need our word: two provers make a loss, and each speaks once (R5.3).
+    fn owes_word(&self, round: &Round, standing: &Standing) -> bool {
+        let mut provers = standing.notices.keys().map(|it| it.prover());
+        let first = provers.next();
+        let enough = provers.any(|it| Some(it) != first);
+        !enough && !standing.notices.keys().any(|it| round.is_own(*it))
+    }
+
     /// Each of our watching provers speaks once about a silent lane.
-    fn give_notice(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
-        let (Some(own), Some(round)) = (self.own, self.rounds.get(&slot)) else { return };
-        let mut notices: Vec<(LaneId, LaneId, u64)> = Vec::new();
-        for (&lane, standing) in &round.lanes {
-            let unheard = standing.is_silent(now, &self.params) && !standing.lost;
-            let said = standing.notices.keys().any(|it| it.prover() == own);
-            if lane.prover() == own || !unheard || said {
-                continue;
-            }
-            let watchers = round.watchers(lane, self.params.watchers);
-            if let Some(&watcher) = watchers.iter().find(|it| it.prover() == own) {
-                notices.push((lane, watcher, standing.beat.unwrap_or(0)));
-            }
+    fn give_notice(&mut self, now: Millis, slot: Slot, lane: LaneId, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get(&slot) else { return };
+        let Some(standing) = round.standing(lane) else { return };
+        if !self.owes_word(round, standing) || !standing.is_silent(now, &self.params) {
+            return;
         }
-        let Some(round) = self.rounds.get_mut(&slot) else { return };
-        for (lane, watcher, last_beat) in notices {
-            if let Some(standing) = round.lanes.get_mut(&lane) {
-                standing.notices.insert(watcher, last_beat);
-            }
-            actions.push(Action::to_all(Message::Loss { lane, slot, watcher, last_beat }));
+        let silent_ms =
+            now.since(standing.heard).saturating_sub(standing.patience_ms(&self.params));
+        let last_beat = standing.beat.unwrap_or(0);
+        let watchers = round.watchers(lane, usize::MAX);
+        let Some(rank) = watchers.iter().position(|it| round.is_own(*it)) else { return };
+        let wait = (rank + 1).saturating_sub(SPEAK_AT_ONCE) as u64 * self.params.rank_wait_ms;
+        if silent_ms < wait {
+            return;
         }
+        let watcher = watchers[rank];
+        if let Some(round) = self.rounds.get_mut(&slot) {
+            round.note_notice(lane, watcher, last_beat);
+        }
+        actions.push(Action::to_all(Message::Loss { lane, slot, watcher, last_beat }));
     }
 
-    /// Two provers say so, or one and our own ears (R5.3). About ourselves only others can know.
-    fn newly_lost(&self, now: Millis, slot: Slot) -> Vec<LaneId> {
-        let Some(round) = self.rounds.get(&slot) else { return Vec::new() };
-        let lanes = round.lanes.iter().filter(|(_, it)| !it.lost);
-        let lost = lanes.filter(|(lane, it)| {
-            !it.notices.is_empty() && {
-                let silent = Some(lane.prover()) != self.own && it.is_silent(now, &self.params);
-                let said: BTreeSet<ProverId> = round
-                    .watchers(**lane, self.params.watchers)
-                    .into_iter()
-                    .filter(|watcher| it.notices.contains_key(watcher))
-                    .map(LaneId::prover)
-                    .collect();
-                2 <= said.len() || (said.len() == 1 && silent)
-            }
-        });
-        lost.map(|(&lane, _)| lane).collect()
-    }
-
-    fn on_lost(&mut self, now: Millis, slot: Slot, lane: LaneId, actions: &mut Vec<Action>) {
+    /// Declares a lane lost if enough was said about it.
+    pub(super) fn judge_lane(
+        &mut self,
+        now: Millis,
+        slot: Slot,
+        lane: LaneId,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
-        round.lose(now, lane);
-        let ours = Some(lane.prover()) == self.own;
+        if !round.is_newly_lost(now, lane, &self.params) {
+            return;
+        }
+        let ours = round.is_own(lane);
+        let changed = round.lose(now, lane, &self.params);
         if ours && self.claims.live(lane).is_some_and(|it| it.slot == slot) {
-            self.end_own(now, lane, Previous::Lost, actions);
+            self.end_own(now, lane, End::plain(Previous::Lost), actions);
         }
         let text = format!("lane {lane} is lost in slot {slot}");
         actions.push(Action::Note { code: if ours { "LOS-002" } else { "LOS-001" }, text });
+        self.tell_new_ranks(slot, changed, actions);
+        self.due.deliveries = true;
+        self.due.offers = true;
+        self.plan_silence(now);
     }
 
-    pub(super) fn watch_deadlines(&self, round: &Round) -> Vec<(Millis, &'static str)> {
-        let mut due = Vec::new();
-        if !self.own_lanes(round).is_empty() {
-            let next = round.last_beat.map_or(0, |last| last + 1);
-            let at = (next * self.params.beat_ms).saturating_sub(self.beat_phase_ms());
-            due.push((Millis(at), "beat"));
+    /// Ends claims at their caps (R5.1) and opens what lasted too long to others (R5.4).
+    pub(super) fn expire(&mut self, now: Millis, slot: Slot, actions: &mut Vec<Action>) {
+        if let Some(round) = self.rounds.get_mut(&slot) {
+            round.end_grace(now);
         }
-        for (lane, standing) in &round.lanes {
-            if !standing.lost && Some(lane.prover()) != self.own {
-                due.push((standing.heard.after(standing.patience_ms(&self.params)), "silence"));
+        loop {
+            let Some(round) = self.rounds.get_mut(&slot) else { return };
+            let Some(&(at, task)) = round.timers.first() else { return };
+            if now < at {
+                return;
+            }
+            round.timers.remove(&(at, task));
+            round.dirty.insert(task);
+            for lane in round.expire(now, task) {
+                self.on_capped(now, slot, lane, actions);
             }
         }
-        let holds = round.tasks.iter().filter(|it| !it.is_known()).flat_map(|it| it.holds.values());
-        due.extend(holds.map(|hold| (hold.cap_at, "cap")));
-        due
+    }
+
+    /// The lane's claim reached its cap: it ranks last from here on.
+    fn on_capped(&mut self, now: Millis, slot: Slot, lane: LaneId, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let changed = round.rerank_all(lane);
+        let ours = round.is_own(lane);
+        self.tell_new_ranks(slot, changed, actions);
+        if ours {
+            self.end_own(now, lane, End::plain(Previous::Capped), actions);
+        }
+    }
+
+    /// Caps and patience of our own claims.
+    pub(super) fn expire_own(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let over = |it: &crate::claims::Live| {
+            it.cap_at <= now || matches!(it.stage, Stage::Inputs { until } if until <= now)
+        };
+        let due: Vec<(LaneId, bool)> = self
+            .claims
+            .in_work()
+            .filter(|(_, it)| over(it))
+            .map(|(lane, it)| (lane, it.cap_at <= now))
+            .collect();
+        for (lane, capped) in due {
+            if capped {
+                self.end_own(now, lane, End::plain(Previous::Capped), actions);
+            } else {
+                self.give_back(now, lane, false, actions);
+            }
+        }
     }
 }

@@ -1,14 +1,13 @@
-//! What our lanes do next: deliver, prove, claim, fetch, submit (R4.4, R5.2, R9.1).
+//! What our lanes do next: prove, claim, fetch, submit (R4.4, R5.6, R9.1).
 
 use core::cmp::Reverse;
 
-use super::Coordinator;
+use super::{Coordinator, NEVER};
 use crate::{
-    claims::{Promise, Stage},
-    domain::{Address, Class, LaneId, Millis, ProverId, Slot},
+    claims::{End, Promise, Stage},
+    domain::{Address, BlobId, Class, LaneId, Millis, ProverId, Slot},
     io::{Action, Previous},
     ledger::Proof,
-    params::Params,
     round::{Fetching, Hold, Round},
 };
 
@@ -18,45 +17,81 @@ const AGAIN_TURNS: u64 = 8;
 const FETCH_FROM_MAX: usize = 8;
 
 impl Coordinator {
-    /// Claims whose proofs are held by everybody who should end as delivered (R5.2).
-    pub(super) fn deliver(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        let made: Vec<_> = self.claims.all().map(|(lane, it)| (lane, *it)).collect();
-        for (lane, live) in made {
-            let Stage::Made { statement } = live.stage else { continue };
-            let Some(round) = self.rounds.get(&live.slot) else { continue };
-            let Some(task) = round.find(live.task) else { continue };
-            if round.is_delivered(task, lane, statement, &self.params) {
-                self.end_own(now, lane, Previous::Delivered, actions);
+    /// Brings every task that this step touched up to date.
+    pub(super) fn update(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        for at in 0..self.active.len() {
+            let slot = self.active[at];
+            while let Some(task) = self.rounds.get_mut(&slot).and_then(|it| it.dirty.pop_first()) {
+                self.update_task(now, slot, task, actions);
             }
+        }
+        self.prove(now, actions);
+    }
+
+    fn update_task(&mut self, now: Millis, slot: Slot, task: usize, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let open = round.refresh(now, task, &self.params);
+        round.assert_task(task);
+        self.due.offers |= open;
+        self.due.root |= task == round.root();
+        self.drop_hopeless(now, slot, task, actions);
+        self.drop_needless(now, slot, task, actions);
+        self.introduce(slot, task, actions);
+        self.fetch(now, slot, task, actions);
+    }
+
+    /// A proof is known that stands on what our lanes work on.
+    fn drop_needless(&mut self, now: Millis, slot: Slot, task: usize, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get(&slot).filter(|it| it.is_known(task)) else { return };
+        let needless = |it: &crate::claims::Live| {
+            let found = round.find(it.task).filter(|&it| it != task && !round.is_known(it));
+            it.slot == slot && found.is_some_and(|it| round.known_above(it) == Some(task))
+        };
+        let own: Vec<LaneId> =
+            self.claims.in_work().filter(|(_, it)| needless(it)).map(|(lane, _)| lane).collect();
+        for lane in own {
+            self.end_own(now, lane, End::plain(Previous::Released), actions);
         }
     }
 
-    pub(super) fn refresh(&mut self, now: Millis) {
-        for slot in self.active() {
-            let ledger = &self.ledger;
+    /// An input of our claim turned out not to exist: the lane has better things to do than to
+    /// wait for it.
+    fn drop_hopeless(&mut self, now: Millis, slot: Slot, task: usize, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get(&slot) else { return };
+        let Some(lane) = self.claims.lane_of(round.spot(task).id) else { return };
+        let waits = |it: &crate::claims::Live| {
+            it.slot == slot && matches!(it.stage, Stage::Inputs { .. }) && it.since < now
+        };
+        if !round.is_ready(task) && self.claims.live(lane).is_some_and(waits) {
+            let children = round.spot(task).children();
+            let gone: Vec<usize> = children.filter(|&it| !round.is_known(it)).collect();
             if let Some(round) = self.rounds.get_mut(&slot) {
-                round.refresh(now, |task| ledger.of(task).iter().find_map(|it| it.maker));
+                gone.into_iter().for_each(|it| round.miss(it));
             }
+            self.end_own(now, lane, End::plain(Previous::Released), actions);
         }
     }
 
     /// Claims whose inputs are all accepted go to the prover.
     pub(super) fn prove(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        let waiting: Vec<_> = self.claims.all().map(|(lane, it)| (lane, *it)).collect();
+        let waits = |it: &crate::claims::Live| matches!(it.stage, Stage::Inputs { .. });
+        let waiting: Vec<_> = self
+            .claims
+            .in_work()
+            .filter(|(_, it)| waits(it))
+            .map(|(lane, it)| (lane, *it))
+            .collect();
         for (lane, live) in waiting {
             let Some(round) = self.rounds.get(&live.slot).filter(|it| !it.suspended) else {
                 continue;
             };
             let Some(found) = round.find(live.task) else { continue };
-            if !matches!(live.stage, Stage::Inputs { .. }) {
-                continue;
-            }
-            let task = &round.tasks[found];
-            let proofs = task.children.iter().map(|&it| self.ledger.best(round.tasks[it].id));
+            let spot = round.spot(found);
+            let proofs = spot.children().map(|it| self.ledger.best(round.spot(it).id));
             let Some(children) = proofs.map(|it| it.map(|it| it.blob)).collect() else { continue };
-            let children: Vec<crate::BlobId> = children;
-            assert_eq!(children.len(), task.children.len(), "{} has all its inputs", task.node);
-            let (block, node, payee) = (round.reveal.block, task.node, self.payee(lane));
+            let children: Vec<BlobId> = children;
+            assert_eq!(children.len(), spot.children().count(), "{} has all inputs", spot.node);
+            let (block, node, payee) = (round.reveal.block, spot.node, self.payee(lane));
             if self.claims.advance(now, lane, Stage::Machine) {
                 let task = live.task;
                 actions.push(Action::Prove { block, node, task, lane, payee, children });
@@ -71,107 +106,157 @@ impl Coordinator {
     /// Idle lanes offer themselves: older slot first, then the longest remaining way, then own
     /// before others', then rank (R4.4).
     pub(super) fn offer(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        for slot in self.active() {
-            for lane in self.own_lanes(&self.rounds[&slot]) {
-                self.offer_lane(now, slot, lane, actions);
+        if !core::mem::take(&mut self.due.offers) && now < self.due.claim {
+            return;
+        }
+        let mut next = NEVER;
+        for at in 0..self.active.len() {
+            let slot = self.active[at];
+            let own = self.rounds.get(&slot).map(|it| it.own.clone()).unwrap_or_default();
+            for (lane, class) in own {
+                next = next.min(self.offer_lane(now, slot, (lane, class), actions));
             }
         }
-        self.prove(now, actions);
+        self.due.claim = next;
+        self.update(now, actions);
+        self.due.offers = false;
     }
 
+    /// Claims the lane's best task of a slot; gives when the next one opens for it otherwise.
     fn offer_lane(
         &mut self,
         now: Millis,
         slot: Slot,
         (lane, class): (LaneId, Class),
         actions: &mut Vec<Action>,
-    ) {
-        let round = &self.rounds[&slot];
-        if !self.claims.is_free(lane) {
-            return;
+    ) -> Millis {
+        if !self.claims.is_free(lane) || self.blocked(lane).is_some() {
+            return NEVER;
         }
-        let best = || best_task(now, round, (lane, class), &self.params);
-        if let Some(task) = self.unspoken(round, class).or_else(best) {
+        if let Some(task) = self.unspoken(slot, class) {
             self.claim(slot, lane, task, actions);
+            return NEVER;
         }
+        let round = &self.rounds[&slot];
+        let (mut best, mut next) = (None, NEVER);
+        for &task in &round.open {
+            let held = round.task(task).is_some_and(|it| it.holds.contains_key(&lane));
+            if held
+                || !round.can_prove(task, class, &self.params)
+                || !self.can_finish(round, task, lane)
+            {
+                continue;
+            }
+            let Some((at, rank)) = round.opens_at(task, lane, &self.params) else { continue };
+            if now < at {
+                next = next.min(at);
+                continue;
+            }
+            let key = (Reverse(round.spot(task).way_ms), rank, task);
+            if self.claims.lane_of(round.spot(task).id).is_none() && best.is_none_or(|it| key < it)
+            {
+                best = Some(key);
+            }
+        }
+        let Some((_, _, task)) = best else { return next };
+        self.claim(slot, lane, task, actions);
+        NEVER
+    }
+
+    /// Whether the lane, as fast as it was measured, would be done before its claim's cap (R5.6).
+    fn can_finish(&self, round: &Round, task: usize, lane: LaneId) -> bool {
+        let kind = round.spot(task).node.kind;
+        let permille = self.able.get(&lane).map_or(1000, |it| it.permille);
+        self.params.p50(kind) * permille / 1000 < self.params.claim_cap_ms(kind)
     }
 
     /// A task that we have proved already, for another slot or before a restart, and that nobody
     /// announced in this one: telling costs nothing.
-    fn unspoken(&self, round: &Round, class: Class) -> Option<usize> {
-        let quiet = |task: usize| {
-            let it = &round.tasks[task];
-            let unheard = it.offers.is_empty() && it.holds.is_empty();
-            it.accepted && unheard && can_prove(round, task, class)
-        };
-        (0..round.tasks.len())
-            .find(|&task| quiet(task) && self.ledger.own(round.tasks[task].id).is_some())
+    fn unspoken(&mut self, slot: Slot, class: Class) -> Option<usize> {
+        let params = &self.params;
+        let round = self.rounds.get_mut(&slot)?;
+        let quiet = |it: &crate::round::Task| it.offers.is_empty() && it.holds.is_empty();
+        loop {
+            let able = |it: &&usize| round.can_prove(**it, class, params);
+            let task = *round.unspoken.iter().find(able)?;
+            round.unspoken.remove(&task);
+            if round.task(task).is_none_or(quiet) {
+                return Some(task);
+            }
+        }
     }
 
     fn claim(&mut self, slot: Slot, lane: LaneId, task: usize, actions: &mut Vec<Action>) {
         let now = self.now;
         let Some(round) = self.rounds.get_mut(&slot) else { return };
-        let it = &round.tasks[task];
-        let cap_at = now.after(self.params.claim_cap_ms(it.node.kind));
-        let promise = Promise {
-            task: it.id,
-            node: it.node,
-            slot,
-            attempt: it.attempts,
-            cap_at,
-            inputs_until: now.after(self.params.inputs_wait_ms),
-        };
-        assert!(it.open_since.is_some() || it.accepted, "{} is not open", it.node);
-        let own = self.ledger.own(it.id).copied();
-        self.claims.begin(now, lane, promise, actions);
+        let spot = *round.spot(task);
+        let attempt = round.track(now, task, &self.params).attempts;
+        let cap_at = now.after(self.params.claim_cap_ms(spot.node.kind));
+        let inputs_until = now.after(self.params.inputs_wait_ms);
+        let promise =
+            Promise { task: spot.id, node: spot.node, slot, attempt, cap_at, inputs_until };
+        let own = self.ledger.own(spot.id).copied();
+        let to = self.claim_audience(slot, spot.id);
+        self.claims.begin(now, lane, (promise, to), actions);
         let seq = self.claims.last_seq(lane);
-        round.hold(now, task, lane, Hold { seq, since: now, cap_at });
+        if let Some(round) = self.rounds.get_mut(&slot) {
+            round.hold(now, task, (lane, Hold { seq, since: now, cap_at }), &self.params);
+            let children: Vec<usize> = spot.children().collect();
+            round.dirty.extend(children);
+        }
         if let Some(proof) = own {
             self.announce(now, lane, proof, actions);
         }
     }
 
-    /// Fetches announced proofs that one of our lanes should keep or needs as an input.
-    pub(super) fn fetch(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        for slot in self.active() {
-            let Some(round) = self.rounds.get(&slot) else { continue };
-            let wanted: Vec<(usize, LaneId)> = (0..round.tasks.len())
-                .filter_map(|task| Some((task, due(now, round, task)?)))
-                .filter(|&(task, maker)| self.wants(round, task, maker))
-                .collect();
-            for (task, maker) in wanted {
-                self.ask(slot, task, maker, actions);
+    /// Fetches an announced proof that one of our lanes should keep or needs.
+    fn fetch(&mut self, now: Millis, slot: Slot, task: usize, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get(&slot) else { return };
+        let Some(maker) = fetchable(now, round, task) else { return };
+        let needs = |task: usize| self.claims.lane_of(round.spot(task).id).is_some();
+        let wanted = round.is_keeper(task) || needs(task) || round.layout.parents(task).any(needs);
+        if !wanted {
+            return;
+        }
+        let from = self.sources(round, task, maker);
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let id = round.spot(task).id;
+        let Some(it) = round.task_mut(task) else { return };
+        let Some(offer) = it.offers.get_mut(&maker) else { return };
+        offer.fetching = Fetching::Asked;
+        actions.push(Action::Fetch { blob: offer.blob, task: id, from });
+    }
+
+    /// The maker first, then whoever said that it holds a copy, then whoever should.
+    fn sources(&self, round: &Round, task: usize, maker: LaneId) -> Vec<ProverId> {
+        let it = round.task(task);
+        let offer = it.and_then(|it| it.offers.get(&maker));
+        let said = it.zip(offer).and_then(|(it, offer)| it.holders.get(&offer.statement));
+        let parents = round.layout.parents(task).filter_map(|it| round.task(it));
+        let should =
+            parents.flat_map(|it| it.order.iter().copied()).filter(|&it| round.is_alive(it));
+        let all = [maker.prover()].into_iter().chain(said.into_iter().flatten().copied());
+        let mut from: Vec<ProverId> = Vec::new();
+        for prover in all.chain(should.map(LaneId::prover)) {
+            if Some(prover) != self.own && !from.contains(&prover) {
+                from.push(prover);
+            }
+            if from.len() == FETCH_FROM_MAX {
+                break;
             }
         }
-    }
-
-    fn wants(&self, round: &Round, task: usize, maker: LaneId) -> bool {
-        let ours = |lane: &LaneId| self.own == Some(lane.prover());
-        let parents = &round.tasks[task].parents;
-        let needs = |&parent: &usize| self.claims.lane_of(round.tasks[parent].id).is_some();
-        round.keepers(task, maker, &self.params).iter().any(ours) || parents.iter().any(needs)
-    }
-
-    /// The maker first, then whoever said that it holds a copy.
-    fn ask(&mut self, slot: Slot, task: usize, maker: LaneId, actions: &mut Vec<Action>) {
-        let Some(round) = self.rounds.get_mut(&slot) else { return };
-        let Some(offer) = round.tasks[task].offers.get_mut(&maker) else { return };
-        offer.fetching = Fetching::Asked;
-        let (blob, statement) = (offer.blob, offer.statement);
-        let mut from = vec![maker.prover()];
-        let holders = round.holders.get(&statement).into_iter().flatten();
-        from.extend(holders.filter(|&&it| it != maker.prover() && Some(it) != self.own));
-        from.truncate(FETCH_FROM_MAX);
-        assert!(!from.is_empty(), "somebody announced what is fetched");
-        actions.push(Action::Fetch { blob, task: round.tasks[task].id, from });
+        from
     }
 
     /// The root of the oldest unsettled slot goes to L1 in order of rank (R9.1).
     pub(super) fn submit(&mut self, actions: &mut Vec<Action>) {
+        if !core::mem::take(&mut self.due.root) {
+            return;
+        }
         let Some(slot) = self.chain.oldest_unsettled(&self.params) else { return };
         let number = self.chain.head().map_or(0, |it| it.number);
         let Some(round) = self.rounds.get_mut(&slot) else { return };
-        let root = round.tasks[round.root()].id;
+        let root = round.spot(round.root()).id;
         let Some(&Proof { statement, blob, .. }) = self.ledger.best(root) else { return };
         let again = AGAIN_TURNS * self.params.submit_priority_blocks;
         if round.suspended || round.submitted.is_some_and(|it| number < it + again) {
@@ -180,70 +265,34 @@ impl Coordinator {
         let since = *round.root_since.get_or_insert(number);
         let makers: Vec<LaneId> = self.ledger.of(root).iter().filter_map(|it| it.maker).collect();
         let Some(turn) = self.own.and_then(|own| turn(round, &makers, own)) else { return };
-        assert!(round.tasks[round.root()].accepted, "only an accepted root is submitted");
         if since + turn as u64 * self.params.submit_priority_blocks <= number {
             round.submitted = Some(number);
             actions.push(Action::SubmitRoot { slot, statement, blob });
         }
     }
-
-    pub(super) fn work_deadlines(&self, round: &Round) -> Vec<(Millis, &'static str)> {
-        let mut due = Vec::new();
-        for (lane, class) in self.own_lanes(round) {
-            if !self.claims.is_free(lane) {
-                continue;
-            }
-            let tasks = (0..round.tasks.len()).filter(|&it| can_prove(round, it, class));
-            let opens = tasks.filter_map(|task| round.opens_at(task, lane, &self.params));
-            due.extend(opens.map(|(at, _)| (at, "claim")));
-        }
-        let tasks = round.tasks.iter().filter(|it| !it.accepted);
-        for offer in tasks.flat_map(|it| it.offers.values()) {
-            if let Fetching::Due(at) = offer.fetching {
-                due.push((at, "fetch"));
-            }
-        }
-        due
-    }
-}
-
-fn can_prove(round: &Round, task: usize, class: Class) -> bool {
-    round.tasks[task].node.kind.class().is_some_and(|it| Params::can_prove(class, it))
-}
-
-/// The open task that this lane should claim now.
-fn best_task(
-    now: Millis,
-    round: &Round,
-    (lane, class): (LaneId, Class),
-    params: &Params,
-) -> Option<usize> {
-    let able = (0..round.tasks.len()).filter(|&task| can_prove(round, task, class));
-    let open = able.filter_map(|task| {
-        let (at, rank) = round.opens_at(task, lane, params)?;
-        (at <= now).then_some((Reverse(round.tasks[task].way_ms), rank, task))
-    });
-    open.min().map(|(_, _, task)| task)
 }
 
 /// A maker whose announced proof of a task is due to be fetched; one at a time.
-fn due(now: Millis, round: &Round, task: usize) -> Option<LaneId> {
-    let it = &round.tasks[task];
+fn fetchable(now: Millis, round: &Round, task: usize) -> Option<LaneId> {
+    let it = round.task(task)?;
     let asked = it.offers.values().any(|offer| offer.fetching == Fetching::Asked);
     if it.accepted || asked {
         return None;
     }
-    let mut offers = it.offers.iter();
+    let mut offers = it.offers.iter().filter(|(maker, _)| !round.is_own(**maker));
     let found = offers.find(|(_, it)| matches!(it.fetching, Fetching::Due(at) if at <= now));
     found.map(|(&lane, _)| lane)
 }
 
-/// How many live provers submit before this one: the root's makers by rank, then all others.
+/// How many live provers submit before this one: the root's makers by rank, then those that
+/// follow it, then all others.
 fn turn(round: &Round, makers: &[LaneId], own: ProverId) -> Option<usize> {
-    let order = &round.tasks[round.root()].order;
-    let (first, rest): (Vec<LaneId>, Vec<LaneId>) = order
+    round.own.first()?;
+    let order = round.task(round.root()).map(|it| it.order.clone()).unwrap_or_default();
+    let (first, rest): (Vec<LaneId>, Vec<LaneId>) = makers
         .iter()
         .copied()
+        .chain(order)
         .filter(|&it| round.is_alive(it) || it.prover() == own)
         .partition(|it| makers.contains(it));
     let mut provers: Vec<ProverId> = Vec::new();
@@ -252,5 +301,5 @@ fn turn(round: &Round, makers: &[LaneId], own: ProverId) -> Option<usize> {
             provers.push(lane.prover());
         }
     }
-    provers.iter().position(|&it| it == own)
+    Some(provers.iter().position(|&it| it == own).unwrap_or(provers.len()))
 }

@@ -2,13 +2,17 @@
 //!
 //! A loss notice says "no beat after number n". Any newer beat refutes it, whoever heard it, so
 //! agents agree in the end whatever order they hear things in, a lane that comes back is back, and
-//! watchers cannot talk a lane dead that others hear.
+//! watchers cannot talk a lane dead that others hear. Only a lane's watchers hear every beat of
+//! it; a lane that learns that it is taken for lost beats to everybody.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::Round;
 use crate::{
-    domain::{LaneId, Millis, TaskId},
+    domain::{Class, LaneId, Millis, ProverId, TaskId},
     params::Params,
 };
 
@@ -19,12 +23,11 @@ pub struct Standing {
     pub heard: Millis,
     /// Its last beat number in this slot, under whatever deal.
     pub beat: Option<u64>,
-    /// Whether it beat in this very round.
-    pub spoke: bool,
+    /// Whether we wait for its first beat in this round since the round began.
+    pub first: bool,
     /// What it said it works on.
     pub works_on: TaskId,
-    /// Lanes that said that its beats stopped, with the last beat they heard. Which of them count
-    /// is judged when it matters: who watches depends on who is lost.
+    /// Notices about it: watching lane and the last beat it heard.
     pub notices: BTreeMap<LaneId, u64>,
     /// Whether it is declared lost (R5.3).
     pub lost: bool,
@@ -41,7 +44,7 @@ impl Standing {
         Self {
             heard: now,
             beat: None,
-            spoke: false,
+            first: false,
             works_on: TaskId([0; 32]),
             notices: BTreeMap::new(),
             lost: false,
@@ -50,11 +53,11 @@ impl Standing {
             refused: 0,
         }
     }
-    /// How long without a beat makes it silent: a lane that never spoke in this round has twice as
-    /// long, because agents check a block before they beat, and not equally fast.
+    /// How long without a beat makes it silent: at the start of a round twice as long, because
+    /// agents check a block before they beat, and not equally fast.
     #[must_use]
     pub const fn patience_ms(&self, params: &Params) -> u64 {
-        let times = if self.spoke { 1 } else { 2 };
+        let times = if self.first { 2 } else { 1 };
         times * params.silence_ms()
     }
     /// Whether its beats stopped.
@@ -64,58 +67,345 @@ impl Standing {
     }
 }
 
+/// Ranks that tell others what is known of a task.
+pub(crate) const ANSWERERS: usize = 3;
+
 /// From this many refused proofs on a lane's claims count for nothing (R10.3). One may be a crash
 /// between the announcement and the first fetch.
 const REFUSED_MAX: u8 = 2;
 
+/// What stands in both lists, which are sorted.
+fn common<'a>(a: &'a [u32], b: &'a [u32]) -> impl Iterator<Item = usize> + use<'a> {
+    let (few, many) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    few.iter().filter(|it| many.binary_search(it).is_ok()).map(|&it| it as usize)
+}
+
 impl Round {
+    /// What we know about a lane; `None` if nothing speaks against it.
+    #[must_use]
+    pub fn standing(&self, lane: LaneId) -> Option<&Standing> {
+        self.standings.get(&lane)
+    }
+    /// Everything known about lanes.
+    pub fn standings(&self) -> impl Iterator<Item = (LaneId, &Standing)> {
+        self.standings.iter().map(|(&lane, it)| (lane, it))
+    }
+    pub(super) fn standing_mut(&mut self, now: Millis, lane: LaneId) -> Option<&mut Standing> {
+        let dealt = self.deal.lanes().contains_key(&lane);
+        dealt.then(|| self.standings.entry(lane).or_insert_with(|| Standing::new(now)))
+    }
+    /// Whether the lane may be counted on in this slot: neither lost in it, now or before, nor
+    /// capped, nor the maker of a proof that was refused.
+    #[must_use]
+    pub fn is_eligible(&self, lane: LaneId) -> bool {
+        !self.out.contains(&lane)
+    }
+    /// Brings the list of those that cannot be counted on up to date.
+    pub(super) fn weigh(&mut self, lane: LaneId) {
+        let unfit = |it: &Standing| it.lost || it.fell || it.capped || 0 < it.refused;
+        if self.standings.get(&lane).is_some_and(unfit) {
+            self.out.insert(lane);
+        } else {
+            self.out.remove(&lane);
+        }
+    }
+    /// Whether the lane is not lost.
+    #[must_use]
+    pub fn is_alive(&self, lane: LaneId) -> bool {
+        !self.lost.contains(&lane)
+    }
+    /// Whether the lane holds a claim whose proof does not exist yet, as far as we heard.
+    #[must_use]
+    pub fn is_busy(&self, lane: LaneId) -> bool {
+        self.claimed.contains_key(&lane)
+    }
     /// Whether the lane's claims count: it is here, and its word was good so far.
     #[must_use]
     pub fn is_credible(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_some_and(|it| !it.lost && it.refused < REFUSED_MAX)
+        let good = |it: &Standing| !it.lost && it.refused < REFUSED_MAX;
+        self.deal.lanes().contains_key(&lane) && self.standings.get(&lane).is_none_or(good)
     }
 
     /// Goes on from what was heard under another deal of the slot. The mesh takes every message
-    /// once, so what was said stays said: beats, notices, copies held.
-    pub(crate) fn inherit(&mut self, ended: &Self) {
-        for (lane, standing) in &mut self.lanes {
-            if let Some(before) = ended.lanes.get(lane) {
+    /// once, so what was said stays said: beats, notices.
+    pub(crate) fn inherit(&mut self, now: Millis, ended: &Self) {
+        for (&lane, before) in &ended.standings {
+            if let Some(standing) = self.standing_mut(now, lane) {
                 standing.beat = before.beat;
                 standing.notices.clone_from(&before.notices);
             }
         }
-        self.holders.clone_from(&ended.holders);
+        // Whoever heard that a lane of ours is silent hears under the new deal that it is not.
+        let accused =
+            |it: &LaneId| ended.standings.get(it).is_some_and(|it| !it.notices.is_empty());
+        self.shout |= self.own.iter().any(|(lane, _)| accused(lane));
     }
 
     /// Only a beat with a higher number is news: old ones can be repeated by anybody. It refutes
-    /// every notice that stopped counting before it, and so a loss.
-    pub(crate) fn on_beat(&mut self, now: Millis, lane: LaneId, n: u64, task: TaskId) {
-        let Some(standing) = self.lanes.get_mut(&lane) else { return };
-        if standing.beat.is_none_or(|last| last < n) {
-            standing.beat = Some(n);
-            standing.spoke = true;
-            standing.heard = now;
-            standing.works_on = task;
-            standing.notices.retain(|_, last_beat| n <= *last_beat);
-            standing.lost = false;
+    /// every notice that stopped counting before it, and so a loss. Gives whether it did.
+    pub(crate) fn on_beat(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        (n, task): (u64, TaskId),
+        count: usize,
+    ) -> bool {
+        let Some(standing) = self.standing_mut(now, lane) else { return false };
+        if standing.beat.is_some_and(|last| n <= last) {
+            return false;
+        }
+        standing.beat = Some(n);
+        standing.first = false;
+        standing.heard = now;
+        standing.works_on = task;
+        let before = !standing.notices.is_empty();
+        standing.notices.retain(|_, last_beat| n <= *last_beat);
+        let (accused, refuted) = (before, standing.lost && standing.notices.is_empty());
+        standing.lost &= !refuted;
+        if refuted {
+            self.lost.remove(&lane);
+            self.weigh(lane);
+        }
+        if accused {
+            self.relax(lane, count);
+        }
+        refuted
+    }
+
+    /// Those who listened only because of a notice stop when the lane spoke.
+    fn relax(&mut self, lane: LaneId, count: usize) {
+        if !self.watchers(lane, count).into_iter().any(|it| self.is_own(it)) {
+            self.watched.remove(&lane);
         }
     }
 
-    pub(crate) fn on_notice(&mut self, lane: LaneId, watcher: LaneId, last_beat: u64) {
-        let Some(standing) = self.lanes.get_mut(&lane) else { return };
-        if standing.beat.is_none_or(|heard| heard <= last_beat) {
-            standing.notices.insert(watcher, last_beat);
+    /// Lanes that an own lane beats to: its watchers, and whoever took it for silent, because they
+    /// count its watchers differently.
+    pub(crate) fn listeners(&self, lane: LaneId, count: usize) -> Vec<LaneId> {
+        let accusers = self.listeners.range((lane, LaneId(0))..=(lane, LaneId(u64::MAX)));
+        let mut all = self.watchers(lane, count);
+        all.extend(accusers.map(|it| it.1));
+        all
+    }
+
+    /// Whoever could be asked to watch the lane listens from the first notice on: if only one of
+    /// its watchers is alive, nobody else would ever confirm the loss. A lane that is alive beats
+    /// to everybody when it hears of this.
+    pub(crate) fn on_notice(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        (watcher, last): (LaneId, u64),
+        params: &Params,
+    ) {
+        if self.is_own(lane) && self.deal.watchers(lane).contains(&watcher) {
+            self.listeners.insert((lane, watcher));
         }
+        let Some(standing) = self.standing_mut(now, lane) else { return };
+        if standing.beat.is_none_or(|heard| heard <= last) {
+            standing.notices.insert(watcher, last);
+            if !self.watched.contains(&lane) {
+                self.watch(now, lane, usize::MAX);
+                self.expect_soon(now, lane, params);
+            }
+        }
+    }
+
+    /// Lanes about which something was said that did not make them lost.
+    pub(crate) fn doubted(&self) -> Vec<LaneId> {
+        let doubted = self.standings.iter().filter(|(_, it)| !it.lost && !it.notices.is_empty());
+        doubted.map(|(&lane, _)| lane).collect()
     }
 
     /// The lanes whose word about this lane counts: its first ranks of other provers that are not
     /// lost themselves, so there is always somebody to watch, or spoke before they were lost.
     pub(crate) fn watchers(&self, lane: LaneId, count: usize) -> Vec<LaneId> {
-        let mut watchers = self.deal.watchers(lane);
-        let spoke =
-            |it: &LaneId| self.lanes.get(&lane).is_some_and(|lane| lane.notices.contains_key(it));
-        watchers.retain(|it| self.is_alive(*it) || spoke(it));
-        watchers.truncate(count);
-        watchers
+        let notices = self.standings.get(&lane).map(|it| &it.notices);
+        let spoke = |it: &LaneId| notices.is_some_and(|notices| notices.contains_key(it));
+        let watchers = self.deal.watchers(lane).iter().copied();
+        watchers.filter(|it| self.is_alive(*it) || spoke(it)).take(count).collect()
+    }
+
+    /// Begins to wait for a lane's beats if one of ours is among its first `count` watchers.
+    pub(crate) fn watch(&mut self, now: Millis, lane: LaneId, count: usize) {
+        if self.watched.contains(&lane) {
+            return;
+        }
+        let ours = if count == usize::MAX {
+            self.deal.watchers(lane).iter().any(|&it| self.is_own(it))
+        } else {
+            self.watchers(lane, count).into_iter().any(|it| self.is_own(it))
+        };
+        let first = now == self.started;
+        if ours
+            && !self.is_own(lane)
+            && self.watched.insert(lane)
+            && let Some(standing) = self.standing_mut(now, lane)
+        {
+            standing.heard = now;
+            standing.first = first;
+        }
+    }
+    /// Lanes whose beats we wait for.
+    pub(crate) const fn watched(&self) -> &BTreeSet<LaneId> {
+        &self.watched
+    }
+
+    /// Notes that one of ours spoke about a silent lane.
+    pub(crate) fn note_notice(&mut self, lane: LaneId, watcher: LaneId, last_beat: u64) {
+        if let Some(standing) = self.standings.get_mut(&lane) {
+            standing.notices.insert(watcher, last_beat);
+        }
+    }
+
+    /// Two provers say so, or one and our own ears (R5.3). About ourselves only others can know.
+    pub(crate) fn is_newly_lost(&self, now: Millis, lane: LaneId, params: &Params) -> bool {
+        let Some(it) = self.standings.get(&lane).filter(|it| !it.lost) else { return false };
+        if it.notices.is_empty() {
+            return false;
+        }
+        let watched = self.watched.contains(&lane);
+        let silent = watched && !self.is_own(lane) && it.is_silent(now, params);
+        let watchers = self.deal.watchers(lane);
+        let spoke = it.notices.keys().filter(|it| watchers.contains(it));
+        let said: BTreeSet<ProverId> = spoke.map(|it| it.prover()).collect();
+        let own = |it: &LaneId| self.is_own(*it);
+        let others =
+            || said.iter().any(|it| self.own.first().is_none_or(|own| own.0.prover() != *it));
+        let alone = || !watchers.iter().any(|it| !own(it) && self.is_heard(now, *it, params));
+        2 <= said.len() || (said.len() == 1 && silent && (others() || alone()))
+    }
+
+    /// Whether the lane may still speak, as far as we listen to it.
+    fn is_heard(&self, now: Millis, lane: LaneId, params: &Params) -> bool {
+        let silent = |it: &Standing| it.is_silent(now, params);
+        let unheard = self.watched.contains(&lane) && self.standings.get(&lane).is_some_and(silent);
+        self.is_alive(lane) && !unheard
+    }
+
+    /// Declares a lane lost; its claims end (R5.3). Tasks whose ranks changed by it, each with the
+    /// lanes that follow it from now on, are for the coordinator to tell.
+    pub(crate) fn lose(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        params: &Params,
+    ) -> Vec<(usize, Vec<LaneId>)> {
+        if let Some(standing) = self.standing_mut(now, lane) {
+            standing.lost = true;
+            standing.fell = true;
+            self.lost.insert(lane);
+        }
+        self.weigh(lane);
+        self.let_go(now, lane, u64::MAX);
+        let left: Vec<LaneId> = self
+            .deal
+            .early(lane)
+            .map(|it| it.watched.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|it| !self.watched.contains(it))
+            .collect();
+        for other in left {
+            self.watch(now, other, params.watchers);
+            self.expect_soon(now, other, params);
+        }
+        self.move_up(now, lane, params);
+        self.rerank_all(lane)
+    }
+
+    /// A lane whose watcher was lost beats to the next one as soon as it knows, and one that learns
+    /// of a notice to everybody: two beats are enough to hear it.
+    fn expect_soon(&mut self, now: Millis, lane: LaneId, params: &Params) {
+        let patience = params.silence_ms().saturating_sub(2 * params.beat_ms);
+        if self.watched.contains(&lane)
+            && let Some(standing) = self.standing_mut(now, lane)
+        {
+            standing.heard = Millis(now.0.saturating_sub(patience));
+        }
+    }
+
+    /// A lost lane's subtrees and vm proofs have another last rank now. If it is ours we begin to
+    /// follow them, whether or not anybody is left to tell us what is known.
+    fn move_up(&mut self, now: Millis, lost: LaneId, params: &Params) {
+        let (deal, layout) = (Arc::clone(&self.deal), Arc::clone(&self.layout));
+        let Some(gone) = deal.early(lost) else { return };
+        for (own, _) in self.own.clone() {
+            let Some(early) = deal.early(own) else { continue };
+            for subtree in common(&early.later_subtrees, &gone.later_subtrees) {
+                self.follow_subtree(now, subtree, own, params);
+            }
+            let vms: Vec<usize> = common(&early.later_vms, &gone.later_vms)
+                .filter_map(|it| layout.vm(it))
+                .filter(|&it| self.follows(it, own, params))
+                .collect();
+            for task in vms {
+                self.follow_vm(now, task, params);
+            }
+        }
+    }
+
+    fn follow_subtree(&mut self, now: Millis, subtree: usize, own: LaneId, params: &Params) {
+        let layout = Arc::clone(&self.layout);
+        let subtree = &layout.cut.subtrees[subtree];
+        let top = layout.at(subtree.top);
+        if !self.follows(top, own, params) {
+            return;
+        }
+        for task in subtree.nodes.iter().map(|&it| layout.at(it)) {
+            self.come_new(now, task, params);
+        }
+        for parent in layout.parents(top) {
+            self.track(now, parent, params);
+        }
+    }
+
+    fn follow_vm(&mut self, now: Millis, task: usize, params: &Params) {
+        let layout = Arc::clone(&self.layout);
+        self.come_new(now, task, params);
+        let Some(subtree) = layout.spots[task].subtree() else { return };
+        let top = layout.at(layout.cut.subtrees[subtree].top);
+        for other in layout.parents(task).chain(layout.parents(top)) {
+            self.track(now, other, params);
+        }
+    }
+
+    /// Begins to follow a task of which nobody told us anything. Whoever knows more has three beats
+    /// to say so before our lanes take it for undone.
+    fn come_new(&mut self, now: Millis, task: usize, params: &Params) {
+        if self.tasks.contains_key(&task) {
+            return;
+        }
+        self.track(now, task, params).rest_until = now.after(params.silence_ms());
+    }
+
+    /// Whether the lane is among the first ranks now and did not follow the task before.
+    fn follows(&self, task: usize, lane: LaneId, params: &Params) -> bool {
+        let new = self.tasks.get(&task).is_none_or(|it| !it.order.contains(&lane));
+        let spot = self.spot(task);
+        let (class, i) = match (spot.vm(), spot.subtree()) {
+            (Some(vm), _) => (Class::Vm, vm),
+            (None, Some(subtree)) => (Class::Rollup, subtree),
+            (None, None) => return false,
+        };
+        let able = self.deal.walk(class, i).filter(|&it| self.is_eligible(it));
+        new && able.take(self.reach(task, params)).any(|it| it == lane)
+    }
+
+    /// Reads the ranks of every task that this lane followed anew.
+    pub(crate) fn rerank_all(&mut self, lane: LaneId) -> Vec<(usize, Vec<LaneId>)> {
+        let followed = self.tasks.iter().filter(|(_, it)| it.order.contains(&lane));
+        let tasks: Vec<usize> = followed.map(|(&task, _)| task).collect();
+        let changed = tasks.into_iter().map(|task| {
+            self.dirty.insert(task);
+            let early = self.is_early(task, ANSWERERS);
+            let new = self.rerank(task);
+            // Those before us were lost, maybe before they could tell the others.
+            if !early && self.is_early(task, ANSWERERS) && !self.is_known(task) {
+                return (task, self.tasks[&task].order.clone());
+            }
+            (task, new)
+        });
+        changed.collect()
     }
 }

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::{
-    assign::keccak::keccak256,
-    domain::{BlobId, BlockId, Hash, Node},
-    io::Message,
+    assign::{deal::Amount, keccak::keccak256},
+    domain::{BlobId, BlockId, Hash, Kind, Node},
+    io::{Message, PlannedTask},
+    slot::phase::opens_at,
+    tree::Tree,
 };
 
 fn params() -> Params {
@@ -17,40 +19,57 @@ fn id(node: Node) -> TaskId {
     TaskId(keccak256(&[&node.to_bytes()]).0)
 }
 
-fn opening(provers: u32, seed: u8) -> Opening {
-    let reveal = Reveal {
-        block: BlockId([1; 32]),
-        commitment: Hash([2; 32]),
-        txs: [3; 32],
-        count: 2,
-        number: 105,
-        time_s: 1_000,
-    };
-    let lanes = (0..provers).map(|it| (lane(it), Class::Vm)).collect();
-    Opening { slot: Slot(0), reveal, seed: Hash([seed; 32]), lanes }
+fn reveal() -> Reveal {
+    let (block, commitment, txs) = (BlockId([1; 32]), Hash([2; 32]), [3; 32]);
+    Reveal { block, commitment, txs, count: 2, number: 105, time_s: 1_000 }
 }
 
-fn planned(tree: &Tree, id: impl Fn(Node) -> TaskId) -> Vec<PlannedTask> {
-    tree.nodes().iter().map(|&node| PlannedTask { node, task: id(node) }).collect()
-}
-
-/// A round of a block with these calls among so many provers.
-fn round(provers: u32, calls: &[u8]) -> Round {
+/// The round of a block with these calls among these lanes, as prover 0 sees it when it follows
+/// every task.
+fn round_of(lanes: BTreeMap<LaneId, Class>, calls: &[u8], params: &Params) -> Round {
     let tree = Tree::new(calls).unwrap();
-    let tasks = planned(&tree, id);
-    let mut round = Round::new(Millis(0), opening(provers, 7), tree, &tasks, &params()).unwrap();
-    round.refresh(Millis(0), |_| None);
+    let planned: Vec<PlannedTask> =
+        tree.nodes().iter().map(|&node| PlannedTask { node, task: id(node) }).collect();
+    let layout = Arc::new(Layout::new(calls, &planned, params).unwrap());
+    let amount = Amount { subtrees: layout.cut.subtrees.len(), vms: layout.vms };
+    let deal = Deal::new(Hash([7; 32]), lanes, amount, params.replicas_subtree, &|_, _| 0);
+    let (slot, reveal, own) = (Slot(0), reveal(), Some(ProverId(0)));
+    let opening = Opening { slot, reveal, deal: Arc::new(deal), layout, key: Hash([7; 32]), own };
+    let mut round = Round::new(Millis(0), opening, params);
+    for task in 0..round.layout.spots.len() {
+        round.track(Millis(0), task, params);
+    }
+    refresh(&mut round, 0, params);
     round
 }
 
-fn find(round: &Round, name: &str) -> usize {
-    let place = round.tree.nodes().iter().position(|it| it.to_string() == name).unwrap();
-    round.places[place]
+fn vm_lanes(provers: u32) -> BTreeMap<LaneId, Class> {
+    (0..provers).map(|it| (lane(it), Class::Vm)).collect()
 }
 
-fn made(round: &Round, name: &str, maker: u32, seq: u64) -> Message {
-    Message::Made {
-        task: round.tasks[find(round, name)].id,
+fn round(provers: u32, calls: &[u8]) -> Round {
+    round_of(vm_lanes(provers), calls, &params())
+}
+
+/// As the coordinator does at the end of a step.
+fn refresh(round: &mut Round, at: u64, params: &Params) {
+    while let Some(task) = round.dirty.pop_first() {
+        round.refresh(Millis(at), task, params);
+        round.assert_task(task);
+    }
+}
+
+fn find(round: &Round, name: &str) -> usize {
+    let place = round.layout.tree.nodes().iter().position(|it| it.to_string() == name).unwrap();
+    round.layout.at(place)
+}
+fn known<'a>(round: &'a Round, name: &str) -> &'a Task {
+    round.task(find(round, name)).unwrap()
+}
+
+fn make(round: &mut Round, at: u64, name: &str, maker: u32, seq: u64) -> bool {
+    let made = Message::Made {
+        task: round.spot(find(round, name)).id,
         statement: StatementId([u8::try_from(seq).unwrap(); 32]),
         blob: BlobId([u8::try_from(seq).unwrap(); 32]),
         lane: lane(maker),
@@ -58,100 +77,70 @@ fn made(round: &Round, name: &str, maker: u32, seq: u64) -> Message {
         seq,
         cpu_ms: 1,
         peak_mb: 1,
-    }
-}
-
-fn hold(round: &mut Round, name: &str, holder: LaneId, seq: u64) {
-    let task = find(round, name);
-    round.hold(Millis(5), task, holder, Hold { seq, since: Millis(5), cap_at: Millis(1_000) });
-}
-
-#[test]
-fn a_plan_must_name_every_node_once() {
-    let tree = Tree::new(&[1, 0]).unwrap();
-    let whole = planned(&tree, id);
-    let new = |tasks: &[PlannedTask]| {
-        Round::new(Millis(0), opening(3, 1), tree.clone(), tasks, &params()).is_some()
     };
-    assert!(new(&whole));
-    let mut shuffled = whole.clone();
-    shuffled.reverse();
-    assert!(new(&shuffled), "the order of a plan says nothing");
-    assert!(!new(&whole[1..]));
-    assert!(!new(&[&whole[..], &whole[..1]].concat()));
-    let mut twice = whole.clone();
-    twice[0].node = twice[1].node;
-    assert!(!new(&twice));
-    let mut confused = whole;
-    confused[0].task = confused[1].task;
-    assert!(!new(&confused), "a vm and a kernel are never one task");
+    round.on_made(Millis(at), &made, &params())
 }
 
-#[test]
-fn equal_calls_of_two_txs_are_one_task_with_two_places() {
-    let tree = Tree::new(&[1, 1]).unwrap();
-    let same =
-        |node: Node| if node.kind == Kind::Vm { id(Node { index: 0, ..node }) } else { id(node) };
-    let tasks = planned(&tree, same);
-    let round = Round::new(Millis(0), opening(3, 1), tree, &tasks, &params()).unwrap();
-    assert_eq!(round.tasks.len(), round.tree.nodes().len() - 1);
-    let vm = find(&round, "vm/0.0");
-    assert_eq!(find(&round, "vm/1.0"), vm);
-    let parents = [find(&round, "kernel/0.0"), find(&round, "kernel/1.0")];
-    assert_eq!(round.tasks[vm].parents, parents);
-    assert_eq!(round.tasks[vm].order, round.deal.ranks(Class::Vm, 0));
+fn hold(round: &mut Round, at: u64, name: &str, holder: LaneId, params: &Params) {
+    let task = find(round, name);
+    let (seq, since, cap_at) = (round.timers.len() as u64 + 1, Millis(at), Millis(at + 1_000_000));
+    round.hold(since, task, (holder, Hold { seq, since, cap_at }), params);
+    refresh(round, at, params);
+}
+
+/// When each of a task's ranks may claim it.
+fn opens(round: &Round, name: &str, params: &Params) -> Vec<u64> {
+    let task = find(round, name);
+    let at = |&it: &LaneId| round.opens_at(task, it, params).unwrap().0.0;
+    known(round, name).order.iter().map(at).collect()
 }
 
 #[test]
 fn leaves_are_ready_and_open_at_once() {
     let round = round(3, &[1, 0]);
-    let open: Vec<String> = round
-        .tasks
-        .iter()
-        .filter(|it| it.open_since.is_some())
-        .map(|it| it.node.to_string())
-        .collect();
-    assert_eq!(open, ["vm/0.0", "base/1"]);
+    let open = round.open.iter().map(|&it| round.spot(it).node.to_string());
+    assert_eq!(open.collect::<Vec<_>>(), ["vm/0.0", "base/1"]);
 }
 
 #[test]
 fn a_node_is_ready_when_all_its_children_are_known() {
     let mut round = round(3, &[0, 0]);
     let merge = find(&round, "merge/1.0");
-    round.on_made(Millis(1), made(&round, "base/0", 0, 1));
+    make(&mut round, 1, "base/0", 0, 1);
     assert!(!round.is_ready(merge));
-    round.on_made(Millis(2), made(&round, "base/1", 1, 1));
+    make(&mut round, 2, "base/1", 1, 1);
     assert!(round.is_ready(merge));
-    round.refresh(Millis(9), |_| None);
-    assert_eq!(round.tasks[merge].open_since, Some(Millis(9)));
+    refresh(&mut round, 9, &params());
+    assert_eq!(known(&round, "merge/1.0").open_since, Some(Millis(9)));
 }
 
 #[test]
 fn a_claimed_task_is_not_open_and_opens_anew_when_it_is_let_go() {
     let mut round = round(3, &[0]);
-    let base = find(&round, "base/0");
-    hold(&mut round, "base/0", lane(1), 4);
-    round.refresh(Millis(6), |_| None);
-    assert_eq!(round.tasks[base].open_since, None);
-    round.let_go(Millis(7), lane(1), 4);
-    assert_eq!(round.tasks[base].holds.len(), 1, "only claims below the number end");
-    round.let_go(Millis(7), lane(1), 5);
-    round.refresh(Millis(8), |_| None);
-    assert_eq!((round.tasks[base].open_since, round.tasks[base].attempts), (Some(Millis(8)), 1));
+    hold(&mut round, 5, "base/0", lane(1), &params());
+    let it = known(&round, "base/0");
+    assert_eq!(it.open_since, None);
+    let seq = it.holds[&lane(1)].seq;
+    round.let_go(Millis(7), lane(1), seq);
+    assert_eq!(known(&round, "base/0").holds.len(), 1, "only claims below the number end");
+    round.let_go(Millis(7), lane(1), seq + 1);
+    refresh(&mut round, 8, &params());
+    let it = known(&round, "base/0");
+    assert_eq!((it.open_since, it.attempts), (Some(Millis(8)), 1));
 }
 
 #[test]
 fn lanes_that_cannot_be_counted_on_rank_last() {
     let mut round = round(5, &[0]);
     let base = find(&round, "base/0");
-    let order = round.tasks[base].order.clone();
+    let order = known(&round, "base/0").order.clone();
     for (rank, &it) in order.iter().enumerate() {
         assert_eq!(round.rank(base, it), Some(rank));
     }
-    round.lose(Millis(1), order[0]);
+    round.lose(Millis(1), order[0], &params());
     assert_eq!(round.rank(base, order[1]), Some(0));
     assert_eq!(round.rank(base, order[0]), Some(4));
-    round.on_beat(Millis(2), order[0], 9, TaskId::default());
+    round.on_beat(Millis(2), order[0], (9, TaskId::default()), 1);
     assert_eq!(round.rank(base, order[0]), Some(4), "a lane that came back is not counted on");
     assert!(round.is_alive(order[0]) && !round.is_eligible(order[0]));
     assert_eq!(round.rank(base, lane(99)), None);
@@ -159,64 +148,62 @@ fn lanes_that_cannot_be_counted_on_rank_last() {
 
 #[test]
 fn waiting_is_half_a_second_per_rank_and_a_beat_for_a_free_right() {
+    let p = params();
     let mut round = round(5, &[0, 0]);
-    let base = find(&round, "base/0");
-    let order = round.tasks[base].order.clone();
-    let opens =
-        |round: &Round, rank: usize| round.opens_at(base, order[rank], &params()).unwrap().0;
-    assert_eq!(opens(&round, 0), Millis(0));
-    assert_eq!(opens(&round, 1), Millis(5_500));
-    assert_eq!(opens(&round, 4), Millis(7_000));
-    hold(&mut round, "base/1", order[0], 1);
-    assert_eq!(opens(&round, 1), Millis(500), "the right's holder is busy");
-    round.lose(Millis(1), order[0]);
-    assert_eq!(opens(&round, 1), Millis(0), "a lost lane has no right");
-    assert_eq!(opens(&round, 2), Millis(5_500), "now the next one has it");
+    let order = known(&round, "base/0").order.clone();
+    let at = |round: &Round, rank: usize| {
+        round.opens_at(find(round, "base/0"), order[rank], &params()).unwrap().0.0
+    };
+    assert_eq!(opens(&round, "base/0", &p), [0, 5_500, 6_000, 6_500, 7_000]);
+    hold(&mut round, 5, "base/1", order[0], &p);
+    assert_eq!(at(&round, 1), 500, "the right's holder is busy");
+    round.lose(Millis(1), order[0], &p);
+    assert_eq!(at(&round, 1), 0, "a lost lane has no right");
+    assert_eq!(at(&round, 2), 5_500, "now the next one has it");
 }
 
 #[test]
 fn a_capped_lane_waits_as_long_as_for_inputs_on_top() {
+    let p = params();
     let mut round = round(3, &[0]);
-    let base = find(&round, "base/0");
-    let first = round.tasks[base].order[0];
-    hold(&mut round, "base/0", first, 1);
-    assert_eq!(round.expire(Millis(999)), []);
-    assert_eq!(round.expire(Millis(1_000)), [first]);
-    round.refresh(Millis(1_000), |_| None);
-    let (at, rank) = round.opens_at(base, first, &params()).unwrap();
+    let (base, first) = (find(&round, "base/0"), known(&round, "base/0").order[0]);
+    hold(&mut round, 0, "base/0", first, &p);
+    assert_eq!(round.expire(Millis(999_999), base), []);
+    assert_eq!(round.expire(Millis(1_000_000), base), [first]);
+    round.rerank_all(first);
+    refresh(&mut round, 1_000_000, &p);
+    let (at, rank) = round.opens_at(base, first, &p).unwrap();
     // Rank 2: 1 s; the new right's holder is free: 5 s; the cap: 30 s.
-    assert_eq!((at, rank), (Millis(1_000 + 36_000), 2));
+    assert_eq!((at, rank), (Millis(1_000_000 + 36_000), 2));
 }
 
 #[test]
 fn the_makers_of_both_children_have_the_right_to_their_parent() {
+    let p = params();
     let mut round = round(6, &[0, 0]);
-    let merge = find(&round, "merge/1.0");
-    round.on_made(Millis(1), made(&round, "base/0", 2, 1));
-    round.on_made(Millis(1), made(&round, "base/1", 5, 2));
-    round.refresh(Millis(1), |_| None);
-    let order = round.tasks[merge].order.clone();
-    let mut makers = order[..2].to_vec();
+    make(&mut round, 1, "base/0", 2, 1);
+    make(&mut round, 1, "base/1", 5, 2);
+    refresh(&mut round, 1, &p);
+    let mut makers = known(&round, "merge/1.0").order[..2].to_vec();
     makers.sort_unstable();
     assert_eq!(makers, [lane(2), lane(5)]);
-    let opens = |rank: usize| round.opens_at(merge, order[rank], &params()).unwrap().0;
-    assert_eq!([opens(0), opens(1), opens(2)], [Millis(1), Millis(501), Millis(6_001)]);
+    assert_eq!(opens(&round, "merge/1.0", &p)[..3], [1, 501, 6_001]);
 }
 
 #[test]
-fn a_maker_that_the_ledger_knows_goes_before_one_that_was_announced() {
+fn the_roots_only_child_counts_on_both_sides() {
     let mut round = round(6, &[0]);
-    let root = find(&round, "root");
-    round.on_made(Millis(1), made(&round, "base/0", 2, 1));
-    round.refresh(Millis(1), |_| Some(lane(4)));
-    assert_eq!(round.tasks[root].order[0], lane(4));
-    assert_eq!(round.tasks[root].rights(), 2);
+    make(&mut round, 1, "base/0", 4, 1);
+    refresh(&mut round, 1, &params());
+    let root = known(&round, "root");
+    assert_eq!((root.order[0], root.makers), (lane(4), [Some(lane(4)); 2]));
+    assert_eq!(root.order.len(), 6, "nobody is named twice");
 }
 
 #[test]
 fn of_two_lanes_exactly_one_outranks_the_other() {
     let round = round(6, &[1, 0]);
-    for task in 0..round.tasks.len() {
+    for (task, _) in round.followed() {
         for (a, b) in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))).filter(|(a, b)| a != b) {
             let wins =
                 [round.outranks(task, lane(a), lane(b)), round.outranks(task, lane(b), lane(a))];
@@ -225,74 +212,253 @@ fn of_two_lanes_exactly_one_outranks_the_other() {
     }
 }
 
+/// Hot crown (R4.3): two levels, three copies.
+fn hot() -> Params {
+    Params { hot_levels: 2, hot_copies: 3, ..params() }
+}
+
+#[test]
+fn the_hot_crown_is_started_by_several_lanes_at_once() {
+    let p = hot();
+    let mut round = round_of(vm_lanes(6), &[0, 0, 0, 0], &p);
+    let hot_nodes = round.followed().filter(|(it, _)| round.layout.is_hot(*it, &p));
+    let hot_nodes = hot_nodes.map(|(it, _)| round.spot(it).node.to_string()).collect::<Vec<_>>();
+    assert_eq!(hot_nodes, ["merge/2.0", "root"]);
+    for (name, maker) in [("merge/1.0", 2), ("merge/1.1", 5)] {
+        make(&mut round, 1, name, maker, 1);
+    }
+    refresh(&mut round, 1, &p);
+    // Both makers and the first idle rank at once; the next ones half a second apart, and a beat
+    // later while one of the three is free.
+    assert_eq!(opens(&round, "merge/2.0", &p), [1, 1, 1, 5_501, 6_001, 6_501]);
+    let order = known(&round, "merge/2.0").order.clone();
+    for (copy, &holder) in order[..3].iter().enumerate() {
+        assert!(round.open.contains(&find(&round, "merge/2.0")), "copy {copy}");
+        hold(&mut round, 2, "merge/2.0", holder, &p);
+    }
+    assert!(!round.open.contains(&find(&round, "merge/2.0")), "three copies are enough");
+}
+
+#[test]
+fn outside_the_hot_crown_one_copy_is_made() {
+    let p = hot();
+    let mut round = round_of(vm_lanes(6), &[0, 0, 0, 0], &p);
+    make(&mut round, 1, "base/0", 2, 1);
+    make(&mut round, 1, "base/1", 5, 1);
+    refresh(&mut round, 1, &p);
+    let first = known(&round, "merge/1.0").order[0];
+    hold(&mut round, 2, "merge/1.0", first, &p);
+    assert_eq!(known(&round, "merge/1.0").open_since, None);
+}
+
+#[test]
+fn a_proof_ends_every_claim_on_its_task() {
+    let p = hot();
+    let mut round = round_of(vm_lanes(6), &[0], &p);
+    make(&mut round, 1, "base/0", 2, 1);
+    refresh(&mut round, 1, &p);
+    for holder in 1..4 {
+        hold(&mut round, 2, "root", lane(holder), &p);
+    }
+    make(&mut round, 9, "root", 1, 90);
+    refresh(&mut round, 9, &p);
+    assert!(known(&round, "root").holds.is_empty());
+    assert!((1..4).all(|it| !round.is_busy(lane(it))));
+    assert_eq!(known(&round, "root").attempts, 0, "nobody failed");
+}
+
+#[test]
+fn a_claim_that_lasts_too_long_opens_its_task_and_moves_its_subtree() {
+    let p = params();
+    let mut round = round(6, &[1, 0]);
+    make(&mut round, 1, "vm/0.0", 3, 1);
+    refresh(&mut round, 1, &p);
+    let order = known(&round, "kernel/0.0").order.clone();
+    let before = known(&round, "base/0").order.clone();
+    assert_eq!(before, order, "a subtree has one order");
+    hold(&mut round, 10, "kernel/0.0", order[0], &p);
+    let hedge_at = 10 + p.hedge_ms(Kind::Kernel);
+    let kernel = find(&round, "kernel/0.0");
+    for (at, open) in [(hedge_at - 1, false), (hedge_at, true)] {
+        round.dirty.insert(kernel);
+        refresh(&mut round, at, &p);
+        assert_eq!(round.open.contains(&kernel), open, "at {at}");
+    }
+    hold(&mut round, hedge_at, "kernel/0.0", order[2], &p);
+    assert!(!round.open.contains(&kernel), "one hedge for one late claim");
+    assert_eq!(known(&round, "base/0").order[0], order[2], "the hedger carries on");
+    assert_eq!(known(&round, "base/1").order, round.deal.ranks(Class::Rollup, 1), "of this alone");
+    hold(&mut round, 2 * hedge_at, "kernel/0.0", order[3], &p);
+    assert_eq!(known(&round, "base/0").order[0], order[2], "only the first hedge moves it");
+}
+
+#[test]
+fn a_late_call_moves_no_subtree() {
+    let p = params();
+    let mut round = round(6, &[1]);
+    let order = known(&round, "vm/0.0").order.clone();
+    let before = known(&round, "kernel/0.0").order.clone();
+    hold(&mut round, 0, "vm/0.0", order[0], &p);
+    hold(&mut round, p.hedge_ms(Kind::Vm), "vm/0.0", order[1], &p);
+    assert_eq!(known(&round, "kernel/0.0").order, before);
+}
+
+#[test]
+fn a_task_is_quarantined_for_the_larger_class_and_then_given_up() {
+    let p = params();
+    let mut round = round(9, &[0, 0]);
+    let base = find(&round, "base/0");
+    // (provers that failed so far, rollup lanes may try, vm lanes may try, open)
+    for (failed, rollup, vm, open) in [
+        (0, true, true, true),
+        (1, true, true, true),
+        (2, true, true, true),
+        (3, false, true, true),
+        (5, false, true, true),
+        (6, false, true, false),
+    ] {
+        (0..failed).for_each(|it| round.fail(base, lane(it)));
+        refresh(&mut round, 1, &p);
+        let may = [Class::Rollup, Class::Vm].map(|it| round.can_prove(base, it, &p));
+        assert_eq!((may, round.open.contains(&base)), ([rollup, vm], open), "{failed} failures");
+    }
+    let other = find(&round, "base/1");
+    assert!(round.can_prove(other, Class::Rollup, &p), "its neighbour is not touched");
+}
+
+#[test]
+fn failures_are_counted_by_prover_and_losses_are_none() {
+    let p = params();
+    let lanes =
+        (0..4).flat_map(|it| (0..4).map(move |n| (LaneId::new(ProverId(it), n), Class::Vm)));
+    let mut round = round_of(lanes.collect(), &[0], &p);
+    let base = find(&round, "base/0");
+    (0..4).for_each(|it| round.fail(base, LaneId::new(ProverId(1), it)));
+    assert_eq!(known(&round, "base/0").failures.len(), 1);
+    let lost = LaneId::new(ProverId(2), 0);
+    hold(&mut round, 1, "base/0", lost, &p);
+    round.lose(Millis(2), lost, &p);
+    let it = known(&round, "base/0");
+    assert_eq!((it.failures.len(), it.attempts), (1, 1));
+}
+
 #[test]
 fn a_proof_is_delivered_when_every_keeper_that_lives_holds_it() {
     let mut round = round(4, &[0, 0]);
     let base = find(&round, "base/0");
     let statement = StatementId([1; 32]);
-    let delivered = |round: &Round| round.is_delivered(base, lane(0), statement, &params());
-    assert_eq!(round.keepers(base, lane(0), &params()).len(), 3);
+    let delivered = |round: &Round| round.is_delivered(base, lane(0), statement);
+    let keepers = Keepers::Lanes((0..4).map(lane).collect());
+    assert_eq!(round.keepers(Millis(1), base, &params()), keepers);
     for holder in [1, 2] {
-        round.hold_copy(statement, ProverId(holder));
+        round.hold_copy(statement, base, ProverId(holder));
         assert!(!delivered(&round));
     }
-    round.lose(Millis(1), lane(3));
+    round.lose(Millis(1), lane(3), &params());
     assert!(delivered(&round));
-    round.on_beat(Millis(2), lane(3), 1, TaskId::default());
+    round.on_beat(Millis(2), lane(3), (1, TaskId::default()), 1);
     assert!(!delivered(&round), "it came back and is a keeper again");
 }
 
 #[test]
 fn few_copies_are_enough_inside_a_subtree_and_more_for_its_top() {
     let many = Params { replicas_subtree: 2, replicas_crown: 5, ..params() };
-    let tree = Tree::new(&[1, 0]).unwrap();
-    let tasks = planned(&tree, id);
-    let round = Round::new(Millis(0), opening(12, 3), tree, &tasks, &many).unwrap();
-    let count = |name: &str| round.replicas(find(&round, name), &many);
-    assert_eq!(count("vm/0.0"), 2);
-    assert_eq!(count("kernel/0.0"), 2);
-    assert_eq!(count("base/0"), 5, "the top of its subtree");
-    assert_eq!(count("merge/1.0"), 5);
-    assert_eq!(count("root"), usize::MAX, "the root goes to everybody");
-    let kernel = find(&round, "kernel/0.0");
-    let maker = round.tasks[kernel].order[11];
-    let keepers = round.keepers(kernel, maker, &many);
-    assert!((2..=3).contains(&keepers.len()), "two ranks and the parent's right: {keepers:?}");
-    assert!(keepers.contains(&round.tasks[find(&round, "base/0")].order[0]));
-    assert_eq!(round.keepers(round.root(), maker, &many).len(), 11);
+    let mut round = round_of(vm_lanes(12), &[1, 0], &many);
+    for (name, reach, keepers) in [
+        ("vm/0.0", 1, 2),
+        ("kernel/0.0", 2, 2),
+        // The top of its subtree: its keepers follow a crown task.
+        ("base/0", 2, 5),
+        ("merge/1.0", 5, 5),
+    ] {
+        let task = find(&round, name);
+        assert_eq!(known(&round, name).order.len(), reach, "{name} is followed");
+        let Keepers::Lanes(lanes) = round.keepers(Millis(1), task, &many) else { panic!() };
+        assert_eq!(lanes.len(), keepers, "{name} is kept");
+    }
+    let root = round.root();
+    assert_eq!(round.keepers(Millis(1), root, &many), Keepers::Everybody);
+}
+
+#[test]
+fn those_that_follow_a_parent_take_what_no_rank_takes() {
+    let few = Params { replicas_subtree: 2, replicas_crown: 5, ..params() };
+    let round = round_of(vm_lanes(12), &[0, 0], &few);
+    let base = find(&round, "base/0");
+    let ranks = known(&round, "base/0").order.clone();
+    let parent = known(&round, "merge/1.0").order.clone();
+    let strangers: Vec<LaneId> = parent.iter().copied().filter(|it| !ranks.contains(it)).collect();
+    assert!(!strangers.is_empty());
+    for stranger in strangers {
+        let rank = 2 + parent.iter().position(|&it| it == stranger).unwrap();
+        let wait = 500 * rank as u64 + few.beat_ms + 2 * few.p50(Kind::Base);
+        assert_eq!(round.opens_at(base, stranger, &few), Some((Millis(wait), rank)));
+    }
+    let nobody = (0..12).map(lane).find(|it| !ranks.contains(it) && !parent.contains(it)).unwrap();
+    let late = round.opens_at(base, nobody, &few).unwrap();
+    let windows = Windows::new(&few, round.reveal.time_s);
+    let near = opens_at(&few, &windows, round.spot(base).way_ms);
+    assert_eq!(late, (near, usize::MAX), "it hears too little to take it in time");
+    let first = round.opens_at(base, ranks[0], &few).unwrap();
+    assert!(first.0 < near, "{first:?}");
+}
+
+#[test]
+fn an_agent_follows_its_own_part_of_a_large_network() {
+    let p = Params { replicas_subtree: 8, replicas_crown: 32, ..params() };
+    let calls = [0; 256];
+    let tree = Tree::new(&calls).unwrap();
+    let planned: Vec<PlannedTask> =
+        tree.nodes().iter().map(|&node| PlannedTask { node, task: id(node) }).collect();
+    let layout = Arc::new(Layout::new(&calls, &planned, &p).unwrap());
+    let amount = Amount { subtrees: layout.cut.subtrees.len(), vms: layout.vms };
+    let deal = Deal::new(Hash([7; 32]), vm_lanes(1_024), amount, 8, &|_, _| 0);
+    let deal = Arc::new(deal);
+    let mut followed = 0;
+    for own in 0..1_024 {
+        let own = Some(ProverId(own));
+        let (deal, layout) = (Arc::clone(&deal), Arc::clone(&layout));
+        let opening =
+            Opening { slot: Slot(0), reveal: reveal(), deal, layout, key: Hash([7; 32]), own };
+        let round = Round::new(Millis(0), opening, &p);
+        assert!(round.followed().count() <= 16, "{own:?} follows {}", round.followed().count());
+        assert!(round.task(round.root()).is_some(), "everybody follows the root");
+        followed += round.followed().count() - 1;
+    }
+    assert_eq!(followed, 256 * 8, "every subtree has its first ranks");
 }
 
 #[test]
 fn lanes_of_one_prover_share_its_store() {
-    let lanes: BTreeMap<LaneId, Class> = (0..2)
-        .flat_map(|p| (0..2).map(move |n| (LaneId::new(ProverId(p), n), Class::Vm)))
-        .collect();
-    let tree = Tree::new(&[0]).unwrap();
-    let tasks = planned(&tree, id);
-    let opening = Opening { lanes, ..opening(0, 1) };
-    let mut round = Round::new(Millis(0), opening, tree, &tasks, &params()).unwrap();
+    let lanes = (0..2).flat_map(|p| (0..2).map(move |n| (LaneId::new(ProverId(p), n), Class::Vm)));
+    let mut round = round_of(lanes.collect(), &[0], &params());
     let base = find(&round, "base/0");
     let statement = StatementId([1; 32]);
     let maker = LaneId::new(ProverId(0), 0);
-    assert!(!round.is_delivered(base, maker, statement, &params()));
-    round.hold_copy(statement, ProverId(1));
-    assert!(round.is_delivered(base, maker, statement, &params()));
+    assert!(!round.is_delivered(base, maker, statement));
+    round.hold_copy(statement, base, ProverId(1));
+    assert!(round.is_delivered(base, maker, statement));
 }
 
 #[test]
 fn a_newer_beat_refutes_notices_and_losses() {
     let mut round = round(4, &[0]);
-    round.on_beat(Millis(10), lane(1), 5, TaskId::default());
-    round.on_notice(lane(1), lane(2), 4);
-    assert!(round.lanes[&lane(1)].notices.is_empty(), "we heard beat 5");
-    round.on_notice(lane(1), lane(2), 5);
-    round.on_notice(lane(1), lane(3), 7);
-    round.lose(Millis(20), lane(1));
-    round.on_beat(Millis(21), lane(1), 5, TaskId::default());
+    let notices = |round: &Round| -> Vec<LaneId> {
+        round.standing(lane(1)).unwrap().notices.keys().copied().collect()
+    };
+    round.on_beat(Millis(10), lane(1), (5, TaskId::default()), 1);
+    round.on_notice(Millis(11), lane(1), (lane(2), 4), &params());
+    assert_eq!(notices(&round), [], "we heard beat 5");
+    round.on_notice(Millis(12), lane(1), (lane(2), 5), &params());
+    round.on_notice(Millis(13), lane(1), (lane(3), 7), &params());
+    round.lose(Millis(20), lane(1), &params());
+    assert!(!round.on_beat(Millis(21), lane(1), (5, TaskId::default()), 1));
     assert!(!round.is_alive(lane(1)), "an old beat is no news");
-    round.on_beat(Millis(22), lane(1), 6, TaskId::default());
+    assert!(!round.on_beat(Millis(22), lane(1), (6, TaskId::default()), 1));
+    assert_eq!(notices(&round), [lane(3)], "one heard beat 7 and then nothing");
+    assert!(!round.is_alive(lane(1)), "beat 6 says nothing about that");
+    assert!(round.on_beat(Millis(23), lane(1), (8, TaskId::default()), 1));
     assert!(round.is_alive(lane(1)));
-    assert_eq!(round.lanes[&lane(1)].notices.keys().collect::<Vec<_>>(), [&lane(3)]);
 }
 
 #[test]
@@ -301,20 +467,39 @@ fn lost_watchers_are_replaced_but_their_word_stands() {
     let watched = lane(0);
     let first = round.watchers(watched, 4);
     assert_eq!(first.len(), 4);
-    round.lose(Millis(1), first[0]);
+    round.lose(Millis(1), first[0], &params());
     let second = round.watchers(watched, 4);
     assert_eq!(second[..3], first[1..]);
     assert!(!first.contains(&second[3]));
-    round.on_notice(watched, first[0], 3);
+    round.on_notice(Millis(2), watched, (first[0], 3), &params());
     assert_eq!(round.watchers(watched, 4), first);
+}
+
+#[test]
+fn a_loss_takes_the_words_of_two_provers_or_one_and_own_ears() {
+    // (watchers that spoke, milliseconds since its last beat, lost)
+    for (spoke, silent_ms, lost) in
+        [(0, 60_000, false), (1, 14_999, false), (1, 15_000, true), (2, 0, true)]
+    {
+        let mut round = round(5, &[0]);
+        round.on_beat(Millis(100), lane(1), (5, TaskId::default()), 1);
+        let watchers: Vec<LaneId> =
+            round.watchers(lane(1), 4).into_iter().filter(|&it| it != lane(0)).collect();
+        for &watcher in &watchers[..spoke] {
+            round.on_notice(Millis(100), lane(1), (watcher, 5), &params());
+        }
+        let at = Millis(100 + silent_ms);
+        assert_eq!(round.is_newly_lost(at, lane(1), &params()), lost, "{spoke} at {at:?}");
+    }
 }
 
 #[test]
 fn patience_is_doubled_for_a_lane_that_never_spoke() {
     let mut round = round(2, &[0]);
-    let silent = |round: &Round, at| round.lanes[&lane(1)].is_silent(Millis(at), &params());
+    let silent =
+        |round: &Round, at| round.standing(lane(1)).unwrap().is_silent(Millis(at), &params());
     assert!(!silent(&round, 29_999) && silent(&round, 30_000));
-    round.on_beat(Millis(1_000), lane(1), 1, TaskId::default());
+    round.on_beat(Millis(1_000), lane(1), (1, TaskId::default()), 1);
     assert!(!silent(&round, 15_999) && silent(&round, 16_000));
     round.listen_anew(Millis(50_000));
     assert!(!silent(&round, 64_999) && silent(&round, 65_000));
@@ -323,11 +508,10 @@ fn patience_is_doubled_for_a_lane_that_never_spoke() {
 #[test]
 fn an_announcement_is_replaced_only_by_a_later_claims() {
     let mut round = round(3, &[0]);
-    let base = find(&round, "base/0");
-    assert!(round.on_made(Millis(1), made(&round, "base/0", 1, 5)));
-    assert!(!round.on_made(Millis(2), made(&round, "base/0", 1, 5)));
-    assert!(!round.on_made(Millis(2), made(&round, "base/0", 1, 4)));
-    assert!(round.on_made(Millis(2), made(&round, "base/0", 1, 6)));
-    assert_eq!(round.tasks[base].offers[&lane(1)].blob, BlobId([6; 32]));
-    assert!(round.on_made(Millis(2), made(&round, "base/0", 2, 1)), "another lane's is another");
+    assert!(make(&mut round, 1, "base/0", 1, 5));
+    assert!(!make(&mut round, 2, "base/0", 1, 5));
+    assert!(!make(&mut round, 2, "base/0", 1, 4));
+    assert!(make(&mut round, 2, "base/0", 1, 6));
+    assert_eq!(known(&round, "base/0").offers[&lane(1)].blob, BlobId([6; 32]));
+    assert!(make(&mut round, 2, "base/0", 2, 1), "another lane's is another");
 }

@@ -1,6 +1,7 @@
 //! The tree and its cut, drawn as text.
 
-use super::*;
+use super::{layout::Layout, *};
+use crate::{domain::TaskId, io::PlannedTask};
 
 /// Devnet units and times (slice section 8).
 fn params() -> Params {
@@ -77,7 +78,7 @@ fn six_txs_pass_a_merge_up_and_not_a_base() {
 
 #[test]
 fn every_tree_is_whole() {
-    for txs in 1..=TXS_MAX {
+    for txs in 1..=40 {
         for calls in 0..=CALLS_MAX {
             let tree = Tree::new(&vec![calls; txs]).unwrap();
             let count = txs * (2 * usize::from(calls) + 1) + txs;
@@ -175,5 +176,110 @@ fn the_way_is_the_sum_of_usual_times_up_to_the_root() {
 #[test]
 fn units_add_up_to_the_root() {
     let tree = Tree::new(&[1, 0]).unwrap();
-    assert_eq!(tree.units(tree.root(), &params()), 10 + 173 + 175 + 175 + 173 + 209);
+    assert_eq!(tree.units(&params())[tree.root()], 10 + 173 + 175 + 175 + 173 + 209);
+}
+
+fn id(node: Node) -> TaskId {
+    let mut id = [0xFF; 32];
+    id[..node.to_bytes().len()].copy_from_slice(&node.to_bytes());
+    TaskId(id)
+}
+
+fn planned(tree: &Tree, id: impl Fn(Node) -> TaskId) -> Vec<PlannedTask> {
+    tree.nodes().iter().map(|&node| PlannedTask { node, task: id(node) }).collect()
+}
+
+/// Equal calls of all txs.
+fn twins(node: Node) -> TaskId {
+    if node.kind == Kind::Vm { id(Node { index: 0, ..node }) } else { id(node) }
+}
+
+#[test]
+fn a_plan_must_name_every_node_once() {
+    let whole = planned(&Tree::new(&[1, 0]).unwrap(), id);
+    let is_laid_out = |tasks: &[PlannedTask]| Layout::new(&[1, 0], tasks, &params()).is_some();
+    let mut shuffled = whole.clone();
+    shuffled.reverse();
+    let mut twice = whole.clone();
+    twice[0].node = twice[1].node;
+    let mut confused = whole.clone();
+    confused[0].task = confused[1].task;
+    for (tasks, expected, why) in [
+        (whole.clone(), true, "everything is named"),
+        (shuffled, true, "the order of a plan says nothing"),
+        (whole[1..].to_vec(), false, "one is missing"),
+        ([&whole[..], &whole[..1]].concat(), false, "one is too many"),
+        (twice, false, "one is named twice"),
+        (confused, false, "a vm and a kernel are never one task"),
+    ] {
+        assert_eq!(is_laid_out(&tasks), expected, "{why}");
+    }
+}
+
+#[test]
+fn equal_calls_of_two_txs_are_one_task_with_two_places() {
+    let tree = Tree::new(&[1, 1]).unwrap();
+    let layout = Layout::new(&[1, 1], &planned(&tree, twins), &params()).unwrap();
+    let at =
+        |name: &str| layout.at(tree.nodes().iter().position(|it| it.to_string() == name).unwrap());
+    assert_eq!(layout.spots.len(), tree.nodes().len() - 1);
+    assert_eq!((layout.vms, layout.vm(0), layout.vm(1)), (2, layout.vm(1), Some(at("vm/0.0"))));
+    let vm = at("vm/1.0");
+    assert_eq!(layout.spots[vm].vm(), Some(0), "dealt by its first place");
+    let mut parents: Vec<usize> = layout.parents(vm).collect();
+    parents.sort_unstable();
+    assert_eq!(parents, [at("kernel/0.0"), at("kernel/1.0")]);
+    for name in ["kernel/0.0", "kernel/1.0"] {
+        assert_eq!(layout.spots[at(name)].children().collect::<Vec<_>>(), [vm], "{name}");
+        assert_eq!(layout.parents(at(name)).count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn equal_calls_of_one_tx_are_named_once_by_each_parent() {
+    let tree = Tree::new(&[3]).unwrap();
+    let same =
+        |node: Node| if node.kind == Kind::Vm { id(Node { call: 0, ..node }) } else { id(node) };
+    let layout = Layout::new(&[3], &planned(&tree, same), &params()).unwrap();
+    let vm = layout.vm(2).unwrap();
+    assert_eq!([layout.vm(0), layout.vm(1)], [Some(vm); 2]);
+    let mut parents: Vec<usize> = layout.parents(vm).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    assert_eq!(parents.len(), 3);
+    assert_eq!(layout.parents(vm).count(), 3, "each of its kernels once");
+    let longest = parents.iter().map(|&it| layout.spots[it].way_ms).max().unwrap();
+    let way = layout.spots[vm].way_ms;
+    assert_eq!(way, longest + params().p50(Kind::Vm), "its longest way counts");
+}
+
+#[test]
+fn a_layout_finds_every_task_and_links_it_both_ways() {
+    let calls = [2, 0, 1, 3, 0];
+    let tree = Tree::new(&calls).unwrap();
+    let layout = Layout::new(&calls, &planned(&tree, id), &params()).unwrap();
+    assert_eq!(layout.find(TaskId([1; 32])), None);
+    for (task, spot) in layout.spots.iter().enumerate() {
+        assert_eq!(layout.find(spot.id), Some(task));
+        assert_eq!(spot.way_ms, tree.way_ms(tree.position(spot.node).unwrap(), &params()));
+        assert!(spot.children().all(|it| layout.parents(it).any(|it| it == task)));
+        assert_eq!(layout.parents(task).count(), usize::from(task != layout.root()));
+        let depth = layout.parents(task).next().map_or(0, |it| layout.spots[it].depth + 1);
+        assert_eq!(spot.depth, depth);
+    }
+    let tops = layout.spots.iter().filter(|it| it.is_top).count();
+    let vms = layout.spots.iter().filter(|it| it.vm().is_some()).count();
+    assert_eq!((tops, vms), (layout.cut.subtrees.len(), 6));
+}
+
+#[test]
+fn the_hot_crown_ends_at_the_subtrees() {
+    let calls = [0; 8];
+    let tree = Tree::new(&calls).unwrap();
+    let layout = Layout::new(&calls, &planned(&tree, id), &params()).unwrap();
+    for (hot_levels, expected) in [(0, 0), (1, 1), (2, 2), (3, 4), (4, 8), (9, 8)] {
+        let it = Params { hot_levels, ..params() };
+        let hot = (0..layout.spots.len()).filter(|&task| layout.is_hot(task, &it)).count();
+        assert_eq!(hot, expected, "{hot_levels} levels");
+    }
 }

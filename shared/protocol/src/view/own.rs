@@ -84,16 +84,22 @@ impl Coordinator {
     }
 
     fn idle_in(&self, round: &Round) -> &'static str {
-        let own: Vec<_> = round.lanes.iter().filter(|&(&lane, _)| self.is_mine(lane)).collect();
+        let standing = |lane| round.standing(lane);
+        let own: Vec<LaneId> = round.own.iter().map(|(lane, _)| *lane).collect();
+        let all = |what: &dyn Fn(&crate::round::Standing) -> bool| {
+            own.iter().all(|&it| standing(it).is_some_and(what))
+        };
         if own.is_empty() {
             "IDLE-NOT-ACTIVE-YET"
-        } else if own.iter().all(|(lane, _)| self.claims().in_doubt(**lane)) {
+        } else if own.iter().all(|&lane| self.claims().in_doubt(lane)) {
             "IDLE-LANES-IN-DOUBT"
-        } else if own.iter().all(|(_, it)| it.lost) {
+        } else if all(&|it| it.lost) {
             "IDLE-LANES-LOST"
-        } else if own.iter().all(|(_, it)| it.capped) {
+        } else if all(&|it| it.capped) {
             "IDLE-LANES-CAPPED"
-        } else if round.tasks[round.root()].is_known() {
+        } else if let Some(why) = own.iter().find_map(|&it| self.blocked(it)) {
+            why
+        } else if round.is_known(round.root()) {
             "IDLE-SETTLING"
         } else {
             "IDLE-NO-READY-TASK"
@@ -105,8 +111,9 @@ impl Coordinator {
     pub fn is_prover_lost(&self, prover: ProverId) -> bool {
         let Some(slot) = self.chain().oldest_unsettled(self.params()) else { return false };
         let Some(round) = self.round(slot) else { return false };
-        let mut lanes = round.lanes.iter().filter(|(lane, _)| lane.prover() == prover).peekable();
-        lanes.peek().is_some() && lanes.all(|(_, it)| it.lost)
+        let lanes = round.deal.lanes().range(LaneId::new(prover, 0)..);
+        let mut lanes = lanes.take_while(|(lane, _)| lane.prover() == prover).peekable();
+        lanes.peek().is_some() && lanes.all(|(&lane, _)| !round.is_alive(lane))
     }
 }
 

@@ -5,8 +5,9 @@ use crate::{
     Coordinator,
     chain::SlotFacts,
     claims::Stage,
-    domain::{LaneId, Millis, Slot},
+    domain::{Class, LaneId, Millis, Node, Slot, TaskId},
     round::{Fetching, Round, Task},
+    tree::Subtree,
 };
 
 impl Coordinator {
@@ -52,10 +53,10 @@ impl Coordinator {
             nodes: round.map(|it| self.node_views(it)).unwrap_or_default(),
             subtrees: round.map(|it| self.subtree_views(it, deadline)).unwrap_or_default(),
             lost: round
-                .map(|it| it.lanes.iter().filter(|(_, it)| it.lost).map(|(&lane, _)| lane))
+                .map(|it| it.standings().filter(|(_, it)| it.lost).map(|(lane, _)| lane))
                 .map(Iterator::collect)
                 .unwrap_or_default(),
-            lanes: round.map_or(0, |it| it.lanes.len()),
+            lanes: round.map_or(0, |it| it.deal.lanes().len()),
         }
     }
 
@@ -70,7 +71,7 @@ impl Coordinator {
                 (false, false) => "proposal",
             };
         };
-        let root = self.round(slot).is_some_and(|it| it.tasks[it.root()].is_known());
+        let root = self.round(slot).is_some_and(|it| it.is_known(it.root()));
         match facts.settled {
             Some(_) => "settled",
             None if self.chain().lapsed(slot, params) => "lapsed",
@@ -97,7 +98,8 @@ impl Coordinator {
         let margin = params.settle_margin_blocks * params.l1_block_s * 1000;
         let end = revealed.after(params.proving_blocks * params.l1_block_s * 1000);
         let late = Millis(end.0.saturating_sub(margin));
-        let root = self.round(slot).is_some_and(|it| it.tasks[it.root()].accepted);
+        let root =
+            self.round(slot).is_some_and(|it| it.task(it.root()).is_some_and(|it| it.accepted));
         let settled = facts.settled.is_some();
         let phase = |name, start, end, done: bool| {
             let state = match (done, self.now() < start, self.now() < end) {
@@ -120,88 +122,107 @@ impl Coordinator {
         self.own() == Some(lane.prover())
     }
 
+    /// Every node of the tree; of those that this agent does not follow only the place is known.
     fn node_views(&self, round: &Round) -> Vec<NodeView> {
-        (0..round.tree.nodes().len())
-            .map(|place| {
-                let task = round.at(place);
-                let lane = self.maker(task).or_else(|| task.lane());
-                let offer = lane.and_then(|it| task.offers.get(&it));
-                let proof = self.ledger().best(task.id);
-                NodeView {
-                    node: round.tree.nodes()[place],
-                    task: task.id,
-                    state: self.node_state(round, task, lane),
-                    lane,
-                    mine: lane.is_some_and(|it| self.is_mine(it)),
-                    since: task.changed,
-                    cpu_ms: proof.and_then(|it| it.cpu_ms).or(offer.map(|it| it.cpu_ms)),
-                    peak_mb: proof.and_then(|it| it.peak_mb).or(offer.map(|it| it.peak_mb)),
-                    attempts: task.attempts,
-                }
-            })
-            .collect()
+        let nodes = round.layout.tree.nodes().iter().enumerate();
+        nodes.map(|(place, &node)| self.node_view(round, round.layout.at(place), node)).collect()
     }
 
-    fn maker(&self, task: &Task) -> Option<LaneId> {
-        self.ledger().of(task.id).iter().find_map(|it| it.maker)
+    fn node_view(&self, round: &Round, number: usize, node: Node) -> NodeView {
+        let task = round.task(number);
+        let id = round.spot(number).id;
+        let lane = self.maker(id).or_else(|| task.and_then(Task::lane));
+        let offer = lane.and_then(|it| task?.offers.get(&it));
+        let proof = self.ledger().best(id);
+        NodeView {
+            node,
+            task: id,
+            state: self.node_state(round, number, lane),
+            lane,
+            mine: lane.is_some_and(|it| self.is_mine(it)),
+            since: task.map_or(round.started, |it| it.changed),
+            cpu_ms: proof.and_then(|it| it.cpu_ms).or(offer.map(|it| it.cpu_ms)),
+            peak_mb: proof.and_then(|it| it.peak_mb).or(offer.map(|it| it.peak_mb)),
+            attempts: task.map_or(0, |it| it.attempts),
+        }
     }
 
-    fn node_state(&self, round: &Round, task: &Task, lane: Option<LaneId>) -> &'static str {
-        let found = round.find(task.id).unwrap_or_default();
+    fn maker(&self, task: TaskId) -> Option<LaneId> {
+        self.ledger().of(task).iter().find_map(|it| it.maker)
+    }
+
+    fn node_state(&self, round: &Round, number: usize, lane: Option<LaneId>) -> &'static str {
+        let Some(task) = round.task(number) else { return "todo" };
+        let id = round.spot(number).id;
         let offer = lane.and_then(|it| Some((it, task.offers.get(&it)?)));
         let works = |lane: LaneId| {
-            round.lanes.get(&lane).is_some_and(|it| it.works_on == task.id)
-                || self.claims().live(lane).is_some_and(|it| it.stage == Stage::Proving)
+            round.standing(lane).is_some_and(|it| it.works_on == id)
+                || self
+                    .claims()
+                    .live(lane)
+                    .is_some_and(|it| it.task == id && it.stage == Stage::Proving)
         };
         match (task.is_known(), lane) {
             (true, _) => match offer {
                 Some((maker, it)) if it.fetching != Fetching::Refused => {
-                    let all = round.is_delivered(found, maker, it.statement, self.params());
+                    let all = round.is_delivered(number, maker, it.statement);
                     if all { "delivered" } else { "made" }
                 }
                 Some(_) | None => "made",
             },
             (false, Some(lane)) if works(lane) => "proving",
             (false, Some(_)) => "claimed",
-            (false, None) if round.is_ready(found) => "ready",
+            (false, None) if round.is_ready(number) => "ready",
             (false, None) => "todo",
         }
     }
 
     fn subtree_views(&self, round: &Round, deadline: Option<Millis>) -> Vec<SubtreeView> {
-        (0u32..)
-            .zip(&round.cut.subtrees)
-            .map(|(index, subtree)| {
-                let tasks = subtree.nodes.iter().map(|&place| round.at(place));
-                let made = tasks.clone().filter(|it| it.is_known()).count();
-                let way = tasks.filter(|it| !it.is_known()).map(|it| self.task_way_ms(it)).max();
-                let lane = round.at(subtree.top).order.first().copied();
-                SubtreeView {
-                    index,
-                    first_tx: subtree.first_tx,
-                    last_tx: subtree.last_tx,
-                    lane,
-                    mine: lane.is_some_and(|it| self.is_mine(it)),
-                    made: u32::try_from(made).unwrap_or(u32::MAX),
-                    tasks: u32::try_from(subtree.nodes.len()).unwrap_or(u32::MAX),
-                    slack_ms: way.zip(deadline).map(|(way, end)| slack(end, self.now().after(way))),
-                }
-            })
-            .collect()
+        let view = |(index, subtree): (u32, &Subtree)| {
+            let tasks = || subtree.nodes.iter().map(|&place| round.layout.at(place));
+            let made = tasks().filter(|&it| round.is_known(it)).count();
+            let missing = tasks().filter(|&it| !round.is_known(it));
+            let way = missing.map(|it| self.task_way_ms(round, it)).max();
+            let top = round.task(round.layout.at(subtree.top));
+            let dealt = || round.deal.walk(Class::Rollup, index as usize).next();
+            let lane = top.and_then(|it| it.order.first().copied()).or_else(dealt);
+            SubtreeView {
+                index,
+                first_tx: subtree.first_tx,
+                last_tx: subtree.last_tx,
+                lane,
+                mine: lane.is_some_and(|it| self.is_mine(it)),
+                made: u32::try_from(made).unwrap_or(u32::MAX),
+                tasks: u32::try_from(subtree.nodes.len()).unwrap_or(u32::MAX),
+                slack_ms: way.zip(deadline).map(|(way, end)| slack(end, self.now().after(way))),
+            }
+        };
+        (0u32..).zip(&round.layout.cut.subtrees).map(view).collect()
     }
 
     /// Usual milliseconds from now to the root along this task, less what already ran.
-    fn task_way_ms(&self, task: &Task) -> u64 {
-        let run = task.holds.values().map(|hold| self.now().since(hold.since)).max().unwrap_or(0);
-        task.way_ms - run.min(self.params().p50(task.node.kind))
+    fn task_way_ms(&self, round: &Round, number: usize) -> u64 {
+        let spot = round.spot(number);
+        let holds = round.task(number).map(|it| it.holds.values()).into_iter().flatten();
+        let run = holds.map(|hold| self.now().since(hold.since)).max().unwrap_or(0);
+        spot.way_ms - run.min(self.params().p50(spot.node.kind))
     }
 
-    /// Usual milliseconds until the root: the longest way, or the work shared by all lanes.
+    /// Usual milliseconds until the root: the longest way, or the work shared by all lanes. What
+    /// is below a known proof is made, whether or not this agent followed it.
     fn remaining_ms(&self, round: &Round) -> u64 {
-        let missing = round.tasks.iter().filter(|it| !it.is_known());
-        let way = missing.clone().map(|it| self.task_way_ms(it)).max().unwrap_or(0);
-        let work: u64 = missing.map(|it| self.params().p50(it.node.kind)).sum();
-        let lanes = round.lanes.values().filter(|it| !it.lost).count().max(1) as u64;
+        let (mut way, mut work) = (0, 0);
+        let mut open = vec![round.root()];
+        while let Some(task) = open.pop() {
+            if round.is_known(task) {
+                continue;
+            }
+            way = way.max(self.task_way_ms(round, task));
+            work += self.params().p50(round.spot(task).node.kind);
+            open.extend(round.spot(task).children());
+        }
+        let lost = round.standings().filter(|(_, it)| it.lost).count();
+        let lanes = round.deal.lanes().len().saturating_sub(lost).max(1) as u64;
         way.max(work / lanes)
     }
 }

@@ -9,8 +9,9 @@ use crate::{
         Address, BlobId, BlockId, Credit, Hash, LaneId, Millis, Node, ProverId, SequencerId, Slot,
         StatementId, TaskId,
     },
-    io::{Action, Input, L1Event, Message, PlannedTask, Previous, ProverEvent, Record},
+    io::{Action, BlockPlan, Input, L1Event, Message, PlannedTask, Previous, ProverEvent, Record},
     params::Params,
+    round::{Round, Task},
     tree::Tree,
 };
 
@@ -51,6 +52,8 @@ pub(super) enum Do {
     Proved(&'static str),
     /// We could not prove a node.
     Failed(&'static str),
+    /// The leader names a prover, or says that it proves alone as that one.
+    Named(u32, bool),
     /// L1 settled the slot.
     Settled,
     /// Nothing but a tick.
@@ -97,11 +100,26 @@ fn hash(parts: &[&[u8]]) -> Hash {
     keccak256(parts)
 }
 
+fn registration(prover: u32) -> L1Event {
+    L1Event::ProverRegistered {
+        prover: ProverId(prover),
+        operator: payee(prover),
+        mesh_key: [u8::try_from(prover).unwrap(); 32],
+        payout: payee(prover),
+        rollup: 0,
+        vm: 1,
+    }
+}
+
 impl Bench {
     pub(super) fn new(own: Option<u32>, provers: u32, calls: &[u8]) -> Self {
+        Self::with(own, provers, calls, params())
+    }
+
+    pub(super) fn with(own: Option<u32>, provers: u32, calls: &[u8], params: Params) -> Self {
         let own = own.map(ProverId);
         let mut bench = Self {
-            machine: Coordinator::new(own, params()),
+            machine: Coordinator::new(own, params),
             now: Millis(START),
             slot: Slot(0),
             own,
@@ -123,15 +141,7 @@ impl Bench {
 
     /// Feeds L1 from its first block up to the one before slot 0.
     fn sync(&mut self) {
-        let registrations = (0..self.provers).map(|it| L1Event::ProverRegistered {
-            prover: ProverId(it),
-            operator: payee(it),
-            mesh_key: [u8::try_from(it).unwrap(); 32],
-            payout: payee(it),
-            rollup: 0,
-            vm: 1,
-        });
-        self.block(registrations.collect());
+        self.block((0..self.provers).map(registration).collect());
         while self.hashes.len() < 80 {
             self.block(Vec::new());
         }
@@ -197,6 +207,11 @@ impl Bench {
         self.step(Input::L1Undo { hash });
     }
 
+    /// A prover registers in the next block.
+    pub(super) fn join(&mut self, prover: u32) {
+        self.block(vec![registration(prover)]);
+    }
+
     /// From now on L1's randomness is another.
     pub(super) const fn salt_randao(&mut self, salt: u8) {
         self.randao_salt = salt;
@@ -207,7 +222,7 @@ impl Bench {
         let block = self.block_id();
         let nodes = self.tree.nodes().to_vec();
         let tasks = nodes.iter().map(|&node| PlannedTask { node, task: self.task(node) }).collect();
-        self.step(Input::Planned { block, calls: calls.to_vec(), tasks });
+        self.step(Input::Planned { block, plan: BlockPlan { calls: calls.into(), tasks } });
     }
 
     pub(super) fn feed_chain(&mut self) {
@@ -220,8 +235,8 @@ impl Bench {
         let block = self.block_id();
         let nodes = self.tree.nodes().to_vec();
         let tasks = nodes.iter().map(|&node| PlannedTask { node, task: self.task(node) }).collect();
-        let calls = self.calls.clone();
-        self.step(Input::Planned { block, calls, tasks });
+        let calls = self.calls.as_slice().into();
+        self.step(Input::Planned { block, plan: BlockPlan { calls, tasks } });
     }
 
     pub(super) fn task(&self, node: Node) -> TaskId {
@@ -335,6 +350,9 @@ impl Bench {
                 let task = self.named(name);
                 self.step(Input::Prover(ProverEvent::Failed { task, why: "PRV-065" }));
             }
+            Do::Named(prover, alone) => {
+                self.block(vec![L1Event::Named { slot, prover: ProverId(prover), alone }]);
+            }
             Do::Settled => self.block(vec![self.settled()]),
             Do::Tick => self.step(Input::Tick),
         }
@@ -343,7 +361,7 @@ impl Bench {
     /// The watcher heard what we heard, and nothing since.
     fn lose(&mut self, watcher: u32, gone: u32) {
         let round = self.machine.round(self.slot);
-        let last_beat = round.and_then(|it| it.lanes[&lane(gone)].beat).unwrap_or(0);
+        let last_beat = round.and_then(|it| it.standing(lane(gone))?.beat).unwrap_or(0);
         let (lane, watcher) = (lane(gone), lane(watcher));
         self.hear(Message::Loss { lane, slot: self.slot, watcher, last_beat });
     }
@@ -496,11 +514,17 @@ impl Bench {
         self.log.clear();
         self.actions.clear();
     }
+    pub(super) fn round(&self) -> &Round {
+        self.machine.round(self.slot).unwrap()
+    }
+    /// What the machine knows about a node's task.
+    pub(super) fn known(&self, name: &str) -> &Task {
+        let round = self.round();
+        round.task(round.find(self.named(name)).unwrap()).unwrap()
+    }
     /// The lane that ranks at this place for a node.
     pub(super) fn ranked(&self, name: &str, rank: usize) -> u32 {
-        let round = self.machine.round(self.slot).unwrap();
-        let task = round.find(self.named(name)).unwrap();
-        round.tasks[task].order[rank].prover().0
+        self.known(name).order[rank].prover().0
     }
 }
 

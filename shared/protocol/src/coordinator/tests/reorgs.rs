@@ -112,9 +112,7 @@ fn proofs_outlive_a_reorg_and_are_told_again_under_the_new_deal() {
 #[test]
 fn what_was_heard_under_the_old_deal_is_not_forgotten() {
     let mut bench = Bench::new(Some(2), 3, &[1, 0]);
-    [Do::Reveal, Do::Plan, Do::Beats(10, &[]), Do::Held(1, 0, "base/1")]
-        .iter()
-        .for_each(|what| bench.run(what));
+    [Do::Reveal, Do::Plan, Do::Beats(10, &[])].iter().for_each(|what| bench.run(what));
     let old = bench.beat(1);
     bench.hear(old);
     bench.undo();
@@ -122,10 +120,8 @@ fn what_was_heard_under_the_old_deal_is_not_forgotten() {
     bench.reveal_again();
     bench.salt_randao(5);
     bench.run(&Do::Block);
-    let statement = bench.statement(0, "base/1");
-    let round = bench.machine.round(bench.slot).unwrap();
-    assert_eq!(round.lanes[&lane(1)].beat, bench.number_of(old));
-    assert!(round.holders[&statement].contains(&crate::ProverId(1)));
+    let beat = |bench: &Bench| bench.round().standing(lane(1)).unwrap().beat;
+    assert_eq!(beat(&bench), bench.number_of(old));
     // The watcher's word is older than that beat, so it counts for nothing under the new deal.
     bench.hear(crate::Message::Loss {
         lane: lane(1),
@@ -133,8 +129,7 @@ fn what_was_heard_under_the_old_deal_is_not_forgotten() {
         watcher: lane(0),
         last_beat: 1,
     });
-    let round = bench.machine.round(bench.slot).unwrap();
-    assert!(round.lanes[&lane(1)].notices.is_empty());
+    assert!(bench.round().standing(lane(1)).unwrap().notices.is_empty());
 }
 
 #[test]
@@ -216,4 +211,19 @@ fn a_plan_may_come_before_the_reveal() {
     bench.run(&Do::Plan);
     bench.run(&Do::Reveal);
     assert!(bench.take_log().starts_with("persist claimed base/1 0#1"));
+}
+
+#[test]
+fn a_prover_that_joins_meanwhile_changes_no_deal_that_stands() {
+    let mut bench = Bench::new(Some(0), 3, &[1, 0]);
+    [Do::Reveal, Do::Plan, Do::Started("base/1"), Do::Beats(5, &[])]
+        .iter()
+        .for_each(|what| bench.run(what));
+    bench.forget_log();
+    bench.join(3);
+    assert_eq!(bench.take_log(), "", "it is of a later epoch");
+    bench.undo();
+    bench.join(4);
+    assert_eq!(bench.take_log(), "");
+    assert_eq!(bench.round().deal.lanes().len(), 3);
 }

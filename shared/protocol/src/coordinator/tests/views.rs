@@ -3,6 +3,7 @@
 use super::{Bench, Do, lane, payee};
 use crate::{
     domain::{Millis, Slot},
+    io::Message,
     view::{NodeView, SlotView, TASKS_SHOWN_MAX},
 };
 
@@ -95,7 +96,7 @@ fn a_peer_that_beats_for_a_task_is_shown_proving_it() {
     let mut bench = bench(0, &[Do::Reveal, Do::Plan, Do::Claim(1, "vm/0.0", 1)]);
     let task = bench.named("vm/0.0");
     let n = bench.now.0 / 5_000 + 1;
-    bench.hear(crate::Message::Beat { lane: lane(1), slot: bench.slot, n, task });
+    bench.hear(Message::Beat { lane: lane(1), slot: bench.slot, n, task });
     assert_eq!(node(&bench, "vm/0.0").state, "proving");
 }
 
@@ -215,7 +216,7 @@ fn a_lane_shows_what_it_waits_for() {
     script.push(Do::Started("kernel/0.0"));
     assert_eq!(state(&script), ("proving", kernel.clone()));
     script.push(Do::Proved("kernel/0.0"));
-    assert_eq!(state(&script), ("delivering", kernel));
+    assert_eq!(state(&script), ("idle", None), "the made proof keeps no lane");
 }
 
 #[test]
@@ -259,12 +260,23 @@ fn idleness_has_a_reason() {
     assert_eq!(idle(2, &[Do::Reveal, Do::Plan]), Some("IDLE-NO-READY-TASK"));
     assert_eq!(idle(1, &[Do::Reveal, Do::Plan]), None);
     assert_eq!(idle(9, &[Do::Reveal, Do::Plan]), Some("IDLE-NOT-REGISTERED"));
-    let lost = [Do::Reveal, Do::Plan, Do::Loss(0, 1), Do::Loss(2, 1)];
-    assert_eq!(idle(1, &lost), Some("IDLE-LANES-LOST"));
     let settling = [Do::Reveal, Do::Plan, Do::Claim(0, "base/1", 1), Do::Made(0, "root", 2)];
     assert_eq!(idle(2, &settling), Some("IDLE-SETTLING"));
     let fresh = crate::Coordinator::new(Some(crate::ProverId(0)), super::bench::params());
     assert_eq!(fresh.view().idle, Some("IDLE-NO-L1"));
+}
+
+#[test]
+fn a_lane_stays_lost_until_its_next_beat() {
+    let mut bench = bench(1, &[Do::Reveal, Do::Plan]);
+    let last_beat = bench.number_of(bench.beat(1)).unwrap();
+    let (gone, slot) = (lane(1), bench.slot);
+    for watcher in [0, 2] {
+        bench.hear(Message::Loss { lane: gone, slot, watcher: lane(watcher), last_beat });
+    }
+    assert_eq!(bench.machine.view().idle, Some("IDLE-LANES-LOST"));
+    bench.run(&Do::Wait(10));
+    assert_ne!(bench.machine.view().idle, Some("IDLE-LANES-LOST"));
 }
 
 #[test]

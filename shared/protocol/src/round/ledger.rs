@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::domain::{BlobId, Credit, LaneId, StatementId, TaskId};
 
-/// Proofs kept at most: 64 blocks of [`crate::tree::NODES_MAX`] = 128 proofs and as many again for
-/// statements that differ only in payee. The oldest ones go first.
+/// Proofs kept at most: what an agent follows of 64 blocks, a hundred or two of each. The oldest
+/// ones go first.
 pub const PROOFS_MAX: usize = 16_384;
 /// Different proofs of one task that are kept: any of them serves a parent.
 pub const PROOFS_PER_TASK_MAX: usize = 4;
@@ -94,6 +94,10 @@ impl Ledger {
     #[must_use]
     pub fn find(&self, task: TaskId, statement: StatementId) -> Option<&Proof> {
         self.of(task).iter().find(|it| it.statement == statement)
+    }
+    /// All tasks with accepted proofs.
+    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &[Proof])> {
+        self.proofs.iter().map(|(&task, all)| (task, all.as_slice()))
     }
     /// Number of proofs.
     #[must_use]

@@ -1,14 +1,16 @@
-//! This agent's own promises: at most one live claim per lane, each number used once (R5.1).
+//! This agent's own promises: at most one proof in the making per lane, each number used once
+//! (R5.1).
 //!
 //! A claim begins in one function and ends in one function, and both put the record before
-//! anything that leaves the machine. Two different claims with one number cost the bond (R10.1),
+//! anything that leaves the machine. Once its proof is made the lane is free for the next claim;
+//! the made one lives on until its copies are acknowledged. Two different claims with one number cost the bond (R10.1),
 //! so numbers come from the journal and never go back.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     domain::{LaneId, Millis, Node, Slot, StatementId, TaskId},
-    io::{Action, Ended, Message, Previous, Record},
+    io::{Action, Audience, Ended, Message, Previous, Record},
 };
 
 /// Ended claims that are kept for the screens.
@@ -18,7 +20,7 @@ const PAST_MAX: usize = 64;
 ///
 /// ```text
 ///   Inputs ─children accepted─▶ Machine ─child runs─▶ Proving ─proof─▶ Made ─acks─▶ delivered
-///      └───────────── released, capped, lost or reverted from any of them ─────────────┘
+///      └─────── released, capped, lost or reverted from any of them ──────┘ (lane is free)
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
@@ -77,6 +79,25 @@ pub struct Live {
     pub stage: Stage,
     /// Since when it is that far.
     pub stage_since: Millis,
+    /// How the lane's claim before ended, as the claim says.
+    pub previous: Previous,
+}
+
+/// How a claim in work ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// How.
+    pub how: Ended,
+    /// Whether a proof was tried and failed (R5.3).
+    pub failed: bool,
+}
+
+impl End {
+    /// An end that is nobody's failure.
+    #[must_use]
+    pub const fn plain(how: Ended) -> Self {
+        Self { how, failed: false }
+    }
 }
 
 /// A claim that ended, for the screens.
@@ -92,12 +113,18 @@ pub struct Past {
     pub at: Millis,
 }
 
+/// Made proofs of one lane that may wait for their copies at the same time.
+pub const DELIVERING_MAX: usize = 64;
+
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Lane {
     /// Last number used.
     seq: u64,
     previous: Option<Ended>,
+    /// The claim whose proof is not made yet.
     live: Option<Live>,
+    /// Claims whose proofs wait for their copies, oldest first.
+    delivering: Vec<Live>,
     /// The journal and our signatures disagree: a number that we never gave was seen on the mesh,
     /// or numbers do not rise in the journal.
     in_doubt: bool,
@@ -128,24 +155,34 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The lane's live claim.
+    /// The lane's claim whose proof is not made yet.
     #[must_use]
     pub fn live(&self, lane: LaneId) -> Option<&Live> {
         self.lanes.get(&lane)?.live.as_ref()
     }
-    /// All live claims, in lane order.
-    pub fn all(&self) -> impl Iterator<Item = (LaneId, &Live)> {
+    /// Claims whose proofs are not made yet, in lane order.
+    pub fn in_work(&self) -> impl Iterator<Item = (LaneId, &Live)> {
         self.lanes.iter().filter_map(|(&lane, it)| Some((lane, it.live.as_ref()?)))
     }
-    /// The lane with a live claim on this task.
+    /// Claims whose proofs wait for their copies (R5.2).
+    pub fn delivering(&self) -> impl Iterator<Item = (LaneId, &Live)> {
+        self.lanes.iter().flat_map(|(&lane, it)| it.delivering.iter().map(move |it| (lane, it)))
+    }
+    /// All live claims.
+    pub fn all(&self) -> impl Iterator<Item = (LaneId, &Live)> {
+        self.in_work().chain(self.delivering())
+    }
+    /// The lane that works on this task.
     #[must_use]
     pub fn lane_of(&self, task: TaskId) -> Option<LaneId> {
-        self.all().find(|(_, live)| live.task == task).map(|(lane, _)| lane)
+        self.in_work().find(|(_, live)| live.task == task).map(|(lane, _)| lane)
     }
     /// Whether the lane may claim now.
     #[must_use]
     pub fn is_free(&self, lane: LaneId) -> bool {
-        self.lanes.get(&lane).is_none_or(|it| it.live.is_none() && !it.in_doubt)
+        let free =
+            |it: &Lane| it.live.is_none() && !it.in_doubt && it.delivering.len() < DELIVERING_MAX;
+        self.lanes.get(&lane).is_none_or(free)
     }
     /// Whether the lane's numbers are in doubt.
     #[must_use]
@@ -164,7 +201,13 @@ impl Claims {
     }
 
     /// Promises a task: the record, then the word (R5.1). The only way a claim begins.
-    pub fn begin(&mut self, now: Millis, lane: LaneId, it: Promise, actions: &mut Vec<Action>) {
+    pub fn begin(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        (it, to): (Promise, Audience),
+        actions: &mut Vec<Action>,
+    ) {
         let entry = self.lanes.entry(lane).or_default();
         assert!(entry.live.is_none(), "lane {lane} has a live claim");
         assert!(!entry.in_doubt, "lane {lane} may have used its next number already");
@@ -183,13 +226,23 @@ impl Claims {
             cap_at,
             stage: Stage::Inputs { until: inputs_until },
             stage_since: now,
+            previous,
         });
         actions.push(Action::Persist(Record::Claimed { task, lane, slot, seq, attempt }));
-        actions.push(Action::to_all(Message::Claim { task, lane, slot, seq, attempt, previous }));
+        let message = Message::Claim { task, lane, slot, seq, attempt, previous };
+        actions.push(Action::Send { message, to });
     }
 
-    /// Ends a lane's claim everywhere: journal, prover, mesh. The only way a claim ends.
-    pub fn end(&mut self, now: Millis, lane: LaneId, how: Ended, actions: &mut Vec<Action>) {
+    /// Ends a lane's claim in work everywhere: journal, prover, mesh. The only way such a claim
+    /// ends. `to` hears of a release.
+    pub fn end(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        (end, to): (End, Audience),
+        actions: &mut Vec<Action>,
+    ) {
+        let End { how, failed } = end;
         assert_ne!(how, Previous::None, "a claim that ended has a reason");
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
         let Some(live) = entry.live.take() else { return };
@@ -201,9 +254,29 @@ impl Claims {
         }
         if how == Previous::Released {
             let Live { task, slot, seq, .. } = live;
-            actions.push(Action::to_all(Message::Release { task, lane, slot, seq, failed: false }));
+            let message = Message::Release { task, lane, slot, seq, failed };
+            actions.push(Action::Send { message, to });
         }
-        self.past.push_back(Past { lane, live, how, at: now });
+        self.remember(Past { lane, live, how, at: now });
+    }
+
+    /// Ends the claim of a made proof: its copies are acknowledged, or nobody needs them.
+    pub fn finish(
+        &mut self,
+        now: Millis,
+        (lane, seq): (LaneId, u64),
+        how: Ended,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(entry) = self.lanes.get_mut(&lane) else { return };
+        let Some(found) = entry.delivering.iter().position(|it| it.seq == seq) else { return };
+        let live = entry.delivering.remove(found);
+        actions.push(Action::Persist(Record::Ended { lane, seq, how }));
+        self.remember(Past { lane, live, how, at: now });
+    }
+
+    fn remember(&mut self, past: Past) {
+        self.past.push_back(past);
         if PAST_MAX < self.past.len() {
             self.past.pop_front();
         }
@@ -211,11 +284,17 @@ impl Claims {
 
     /// Moves a lane's claim along the arrows of [`Stage`]; other moves change nothing.
     pub fn advance(&mut self, now: Millis, lane: LaneId, next: Stage) -> bool {
-        let live = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut());
-        let Some(live) = live.filter(|it| it.stage.may_become(next)) else { return false };
+        let Some(entry) = self.lanes.get_mut(&lane) else { return false };
+        let Some(live) = entry.live.as_mut().filter(|it| it.stage.may_become(next)) else {
+            return false;
+        };
         assert!(live.stage != next && !live.stage.is_made(), "a made proof is not made again");
         live.stage = next;
         live.stage_since = now;
+        if next.is_made() {
+            entry.delivering.extend(entry.live.take());
+            entry.previous = Some(Previous::Delivered);
+        }
         true
     }
 
@@ -229,6 +308,14 @@ impl Claims {
         }
     }
 
+    /// A restored claim whose proof is made has its place again.
+    pub fn place_made(&mut self, lane: LaneId, seq: u64, node: Node) {
+        let made = self.lanes.get_mut(&lane).into_iter().flat_map(|it| &mut it.delivering);
+        for live in made.filter(|it| it.seq == seq) {
+            live.node = Some(node);
+        }
+    }
+
     /// From now on a claim that waits for inputs waits until this instant.
     pub fn be_patient(&mut self, lane: LaneId, until: Millis) {
         if let Some(live) = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut())
@@ -238,13 +325,13 @@ impl Claims {
         }
     }
 
-    /// Sends the lane's live claim once more, word for word: the crash may have fallen between
-    /// the record and the word.
-    pub fn say_again(&self, lane: LaneId, actions: &mut Vec<Action>) {
+    /// Sends the lane's claim in work once more, word for word: the crash may have fallen between
+    /// the record and the word, or the word was lost.
+    pub fn say_again(&self, lane: LaneId, to: Audience, actions: &mut Vec<Action>) {
         let Some(entry) = self.lanes.get(&lane) else { return };
-        let Some(Live { task, slot, seq, attempt, .. }) = entry.live else { return };
-        let previous = entry.previous.unwrap_or(Previous::None);
-        actions.push(Action::to_all(Message::Claim { task, lane, slot, seq, attempt, previous }));
+        let Some(Live { task, slot, seq, attempt, previous, .. }) = entry.live else { return };
+        let message = Message::Claim { task, lane, slot, seq, attempt, previous };
+        actions.push(Action::Send { message, to });
     }
 
     /// A claim of ours came back from the mesh. Its number must be one that we gave.
@@ -260,6 +347,7 @@ impl Claims {
     pub fn assert_invariants(&self) {
         let mut promised = std::collections::BTreeSet::new();
         for (lane, it) in &self.lanes {
+            assert!(it.delivering.len() <= DELIVERING_MAX + 1, "deliveries are bounded");
             let Some(live) = it.live else { continue };
             assert!(it.in_doubt || live.seq == it.seq, "lane {lane} went on from {}", live.seq);
             assert!(promised.insert((live.slot, live.task)), "{lane} promises a promised task");
@@ -276,7 +364,7 @@ impl Claims {
                 entry.seq = entry.seq.max(seq);
                 let stage = Stage::Inputs { until: Millis(u64::MAX) };
                 let (since, cap_at, stage_since) = (Millis(0), Millis(u64::MAX), Millis(0));
-                let node = None;
+                let (node, previous) = (None, entry.previous.unwrap_or(Previous::None));
                 entry.live = Some(Live {
                     task,
                     slot,
@@ -287,22 +375,37 @@ impl Claims {
                     cap_at,
                     stage,
                     stage_since,
+                    previous,
                 });
             }
             Record::Ended { lane, seq, how } => {
                 let entry = self.lanes.entry(lane).or_default();
+                entry.delivering.retain(|it| it.seq != seq);
                 if entry.live.is_some_and(|live| live.seq == seq) {
                     entry.live = None;
                     entry.previous = Some(how);
                 }
             }
-            Record::Made { .. } | Record::Held { .. } | Record::Settled { .. } => (),
+            Record::Made { task, statement, .. } => self.restore_made(task, statement),
+            Record::Held { .. } | Record::Settled { .. } => (),
+        }
+    }
+
+    /// The proof of a restored claim exists: it waits for its copies.
+    pub fn restore_made(&mut self, task: TaskId, statement: StatementId) {
+        let of = |it: &&mut Lane| it.live.is_some_and(|live| live.task == task);
+        if let Some(entry) = self.lanes.values_mut().find(of)
+            && let Some(live) = entry.live.take()
+        {
+            entry.delivering.push(Live { stage: Stage::Made { statement }, ..live });
+            entry.previous = Some(Previous::Delivered);
         }
     }
 
     /// The first instant after a restart: restored claims count from here.
     pub fn wake(&mut self, now: Millis, cap_ms: u64) {
-        let restored = self.lanes.values_mut().filter_map(|it| it.live.as_mut());
+        let lanes = self.lanes.values_mut();
+        let restored = lanes.flat_map(|it| it.live.iter_mut().chain(&mut it.delivering));
         for live in restored.filter(|live| live.node.is_none()) {
             live.since = now;
             live.stage_since = now;
@@ -331,12 +434,12 @@ mod tests {
 
     fn begin(claims: &mut Claims, task: u8) -> Vec<Action> {
         let mut actions = Vec::new();
-        claims.begin(Millis(1), LANE, promise(task), &mut actions);
+        claims.begin(Millis(1), LANE, (promise(task), Audience::Everyone), &mut actions);
         actions
     }
     fn end(claims: &mut Claims, how: Ended) -> Vec<Action> {
         let mut actions = Vec::new();
-        claims.end(Millis(2), LANE, how, &mut actions);
+        claims.end(Millis(2), LANE, (End::plain(how), Audience::Everyone), &mut actions);
         actions
     }
 
@@ -444,6 +547,85 @@ mod tests {
         assert!(claims.is_free(LANE));
         assert!(!claims.heard_own(LANE, 2));
         assert!(!claims.is_free(LANE) && claims.in_doubt(LANE));
+    }
+
+    const MADE: Stage = Stage::Made { statement: StatementId([9; 32]) };
+
+    fn finish(claims: &mut Claims, seq: u64, how: Ended) -> Vec<Action> {
+        let mut actions = Vec::new();
+        claims.finish(Millis(3), (LANE, seq), how, &mut actions);
+        actions
+    }
+
+    #[test]
+    fn a_lane_is_free_as_soon_as_its_proof_is_made() {
+        let mut claims = Claims::default();
+        begin(&mut claims, 1);
+        assert!(!claims.is_free(LANE));
+        assert!(claims.advance(Millis(2), LANE, MADE));
+        assert!(claims.is_free(LANE) && claims.live(LANE).is_none());
+        assert_eq!(claims.lane_of(TaskId([1; 32])), None, "nobody works on it");
+        let actions = begin(&mut claims, 2);
+        assert!(matches!(
+            actions[1],
+            Action::Send {
+                message: Message::Claim { seq: 2, previous: Previous::Delivered, .. },
+                ..
+            }
+        ));
+        assert_eq!(claims.delivering().map(|(_, it)| it.seq).collect::<Vec<_>>(), [1]);
+        assert_eq!(claims.all().count(), 2);
+        claims.assert_invariants();
+    }
+
+    #[test]
+    fn a_made_proof_ends_once_and_only_in_the_journal() {
+        let mut claims = Claims::default();
+        begin(&mut claims, 1);
+        claims.advance(Millis(2), LANE, MADE);
+        begin(&mut claims, 2);
+        let how = Previous::Delivered;
+        let record = Record::Ended { lane: LANE, seq: 1, how };
+        assert_eq!(finish(&mut claims, 2, how), [], "the second one is not made");
+        assert_eq!(finish(&mut claims, 1, how), [Action::Persist(record)]);
+        assert_eq!(finish(&mut claims, 1, how), []);
+        assert_eq!(claims.live(LANE).unwrap().seq, 2, "the claim in work goes on");
+        assert_eq!(claims.past().len(), 1);
+    }
+
+    #[test]
+    fn a_lane_whose_proofs_nobody_acknowledges_claims_no_more_in_the_end() {
+        let mut claims = Claims::default();
+        for task in (0..).take(DELIVERING_MAX) {
+            assert!(claims.is_free(LANE), "{task}");
+            begin(&mut claims, task);
+            claims.advance(Millis(2), LANE, MADE);
+        }
+        assert!(!claims.is_free(LANE));
+        finish(&mut claims, 3, Previous::Delivered);
+        assert!(claims.is_free(LANE));
+    }
+
+    #[test]
+    fn restored_records_bring_back_proofs_that_wait_for_copies() {
+        let record = |task: u8, seq| {
+            let (task, slot) = (TaskId([task; 32]), Slot(1));
+            Record::Claimed { task, lane: LANE, slot, seq, attempt: 0 }
+        };
+        let ended = |seq| Record::Ended { lane: LANE, seq, how: Previous::Delivered };
+        let mut claims = Claims::default();
+        claims.restore(&record(1, 1));
+        claims.restore_made(TaskId([1; 32]), StatementId([9; 32]));
+        claims.restore(&record(2, 2));
+        assert!(!claims.is_free(LANE));
+        assert_eq!(claims.delivering().map(|(_, it)| it.seq).collect::<Vec<_>>(), [1]);
+        claims.place_made(LANE, 1, promise(1).node);
+        claims.wake(Millis(50), 1_000);
+        assert_eq!(claims.delivering().next().unwrap().1.node, Some(promise(1).node));
+        claims.restore(&ended(1));
+        assert_eq!(claims.delivering().count(), 0);
+        assert_eq!(claims.live(LANE).map(|it| it.seq), Some(2), "the end of another claim");
+        assert!(!claims.in_doubt(LANE));
     }
 
     #[test]

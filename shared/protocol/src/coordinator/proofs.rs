@@ -1,0 +1,140 @@
+//! What our own provers and fetches say (R5.2, R5.5).
+
+use super::Coordinator;
+use crate::{
+    claims::{End, Stage},
+    domain::{BlobId, LaneId, Millis, Slot, TaskId},
+    io::{Action, Previous, ProverEvent, Record},
+    ledger::{Origin, Proof},
+};
+
+impl Coordinator {
+    pub(super) fn on_prover(&mut self, now: Millis, event: ProverEvent, actions: &mut Vec<Action>) {
+        match event {
+            ProverEvent::Started { task } => {
+                if let Some(lane) = self.claims.lane_of(task) {
+                    self.claims.advance(now, lane, Stage::Proving);
+                }
+            }
+            ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb } => {
+                let lane = self.claims.lane_of(task);
+                let proof = Proof::new(statement, blob, credit, Origin::Own);
+                let proof = proof.made_by(lane, cpu_ms, peak_mb);
+                let record = Record::Made { task, statement, blob, credit, cpu_ms, peak_mb };
+                self.keep(task, proof, record, actions);
+                let own = self.ledger.find(task, statement).copied();
+                if let (Some(lane), Some(proof)) = (lane, own) {
+                    self.announce(now, lane, proof, actions);
+                }
+            }
+            ProverEvent::Failed { task, why } => {
+                let Some(lane) = self.claims.lane_of(task) else { return };
+                let text = format!("lane {lane} could not prove task {task}: {why}");
+                actions.push(Action::Note { code: "CLM-002", text });
+                self.give_back(now, lane, true, actions);
+            }
+        }
+    }
+
+    /// Releases a claim and leaves its task to others for a while (R5.5). `failed` says that a
+    /// proof was tried: enough of that by different provers is poison (R5.3).
+    pub(super) fn give_back(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        failed: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((task, slot)) = self.claims.live(lane).map(|it| (it.task, it.slot)) else {
+            return;
+        };
+        self.end_own(now, lane, End { how: Previous::Released, failed }, actions);
+        let until = now.after(self.params.inputs_wait_ms);
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let Some(found) = round.find(task) else { return };
+        if failed {
+            round.fail(found, lane);
+        }
+        let Some(it) = round.task_mut(found) else { return };
+        it.rest_until = until;
+        if failed && it.is_quarantined(&self.params) {
+            let provers = it.failures.len();
+            let text = format!("task {task} failed with {provers} provers and is left alone");
+            actions.push(Action::Note { code: "TSK-001", text });
+        }
+    }
+
+    /// A proof that passed the acceptance rules enters the ledger, durable first.
+    fn keep(&mut self, task: TaskId, proof: Proof, record: Record, actions: &mut Vec<Action>) {
+        if !self.ledger.add(task, proof) {
+            return;
+        }
+        assert!(self.ledger.has(task), "what is kept is in the ledger");
+        actions.push(Action::Persist(record));
+        let now = self.now;
+        let unspoken = proof.origin == Origin::Own && self.claims.lane_of(task).is_none();
+        self.due.offers |= unspoken;
+        for round in self.rounds.values_mut() {
+            let Some(found) = round.find(task) else { continue };
+            let it = round.track(now, found, &self.params);
+            it.accepted = true;
+            it.changed = now;
+            if unspoken {
+                round.unspoken.insert(found);
+            }
+            round.touch(found);
+        }
+    }
+
+    /// A peer's proof passed the acceptance rules: durable first, then acknowledged (R5.2).
+    pub(super) fn on_accepted(
+        &mut self,
+        now: Millis,
+        task: TaskId,
+        proof: Proof,
+        actions: &mut Vec<Action>,
+    ) {
+        let of = |round: &crate::round::Round| Some((round.slot, round.find(task)?));
+        let found: Vec<(Slot, usize)> = self.rounds.values().filter_map(of).collect();
+        let Proof { statement, blob, credit, .. } = proof;
+        let offer = |&(slot, it): &(Slot, usize)| self.rounds[&slot].task(it)?.offer_of(blob);
+        let maker = found.iter().find_map(offer).map(|(lane, it)| (lane, [it.cpu_ms, it.peak_mb]));
+        if found.is_empty() {
+            return;
+        }
+        self.keep(task, proof, Record::Held { task, statement, blob, credit }, actions);
+        if self.ledger.find(task, statement).is_none() {
+            return;
+        }
+        if let Some((lane, cost)) = maker {
+            self.ledger.attribute(task, statement, lane, cost);
+        }
+        for (slot, task) in found {
+            self.acknowledge(slot, task, statement, actions);
+        }
+        if let Some(lane) = self.claims.lane_of(task) {
+            self.end_own(now, lane, End::plain(Previous::Released), actions);
+        }
+    }
+
+    /// Tried again after a beat, two beats; then the announcement counts for nothing.
+    pub(super) fn on_fetch_failed(&mut self, now: Millis, blob: BlobId, actions: &mut Vec<Action>) {
+        let beat_ms = self.params.beat_ms;
+        let mut refused: Vec<LaneId> = Vec::new();
+        for round in self.rounds.values_mut() {
+            let asked: Vec<usize> = round
+                .followed()
+                .filter(|(_, it)| it.offer_of(blob).is_some())
+                .map(|(task, _)| task)
+                .collect();
+            for task in asked {
+                refused.extend(round.fetch_failed(now, task, blob, beat_ms));
+            }
+        }
+        for lane in refused {
+            let text = format!("the proof {blob} of lane {lane} was refused or is missing");
+            actions.push(Action::Note { code: "PRF-001", text });
+        }
+        self.due.offers = true;
+    }
+}

@@ -1,0 +1,143 @@
+//! Claims, announcements and refusals as they are heard (R5.1, R5.2).
+
+use std::collections::BTreeSet;
+
+use super::{Fetching, Hold, Round};
+use crate::{
+    domain::{BlobId, LaneId, Millis},
+    io::Message,
+    params::Params,
+};
+
+/// Fetches of one proof before it counts as refused.
+const FETCH_TRIES_MAX: u8 = 3;
+
+impl Round {
+    /// The lane claimed this task. The first claim beside a late one moves the subtree (R5.4).
+    pub(crate) fn hold(
+        &mut self,
+        now: Millis,
+        task: usize,
+        (lane, hold): (LaneId, Hold),
+        params: &Params,
+    ) {
+        assert!(self.deal.lanes().contains_key(&lane), "{lane} is not of this epoch");
+        let hedge_ms = params.hedge_ms(self.spot(task).node.kind);
+        let it = self.track(now, task, params);
+        let others = it.holds.iter().filter(|(other, _)| **other != lane);
+        let hedged =
+            others.map(|(_, it)| it.since.after(hedge_ms) <= now).fold(false, |a, b| a | b);
+        it.holds.insert(lane, hold);
+        it.changed = now;
+        self.claimed.insert(lane, task);
+        self.note_name(task, lane);
+        self.timers.insert((hold.since.after(hedge_ms), task));
+        self.timers.insert((hold.cap_at, task));
+        if hedged {
+            self.move_subtree(task, lane);
+        }
+        self.dirty.insert(task);
+    }
+
+    /// The lane's claims below `seq` ended. A task without a proof has one attempt more.
+    pub(crate) fn let_go(&mut self, now: Millis, lane: LaneId, below: u64) {
+        let Some(&task) = self.claimed.get(&lane) else { return };
+        let Some(it) = self.tasks.get_mut(&task) else { return };
+        if it.holds.get(&lane).is_some_and(|hold| below <= hold.seq) {
+            return;
+        }
+        it.holds.remove(&lane);
+        it.changed = now;
+        it.attempts = it.attempts.saturating_add(u32::from(!it.is_known()));
+        self.claimed.remove(&lane);
+        self.dirty.insert(task);
+    }
+
+    /// Ends the task's claims at their caps (R5.1); returns their lanes.
+    pub(crate) fn expire(&mut self, now: Millis, task: usize) -> Vec<LaneId> {
+        let Some(it) = self.tasks.get(&task).filter(|it| !it.is_known()) else { return Vec::new() };
+        let over = it.holds.iter().filter(|(_, hold)| hold.cap_at <= now);
+        let capped: Vec<LaneId> = over.map(|(&lane, _)| lane).collect();
+        for &lane in &capped {
+            self.let_go(now, lane, u64::MAX);
+            self.fail(task, lane);
+            if let Some(standing) = self.standing_mut(now, lane) {
+                standing.capped = true;
+            }
+            self.weigh(lane);
+        }
+        capped
+    }
+
+    /// Counts towards quarantine (R5.3).
+    pub(crate) fn fail(&mut self, task: usize, lane: LaneId) {
+        if let Some(it) = self.tasks.get_mut(&task) {
+            it.failures.insert(lane.prover());
+            self.dirty.insert(task);
+        }
+    }
+
+    /// A proof was announced; false if we heard so before.
+    pub(crate) fn on_made(&mut self, now: Millis, made: &Message, params: &Params) -> bool {
+        let Message::Made { task, lane, seq, .. } = *made else { return false };
+        let Some(found) = self.find(task) else { return false };
+        let news = self.track(now, found, params).on_made(now, made);
+        if !news {
+            return false;
+        }
+        let parents: Vec<usize> = self.layout.parents(found).collect();
+        for parent in parents {
+            self.track(now, parent, params);
+        }
+        self.note_name(found, lane);
+        if self.claimed.get(&lane) == Some(&found) {
+            self.claimed.remove(&lane);
+        }
+        if let Some(it) = self.tasks.get_mut(&found) {
+            it.holds.retain(|&other, hold| other != lane || seq < hold.seq);
+        }
+        self.touch(found);
+        true
+    }
+
+    /// Returns the makers whose announcement is refused by now; their claims end with it.
+    pub(crate) fn fetch_failed(
+        &mut self,
+        now: Millis,
+        task: usize,
+        blob: BlobId,
+        wait_ms: u64,
+    ) -> Vec<LaneId> {
+        let gone: BTreeSet<LaneId> =
+            self.standings.iter().filter(|(_, it)| it.lost).map(|(&lane, _)| lane).collect();
+        let Some(it) = self.tasks.get_mut(&task) else { return Vec::new() };
+        let (mut refused, mut again) = (Vec::new(), None);
+        for (&lane, offer) in it.offers.iter_mut().filter(|(_, it)| it.blob == blob) {
+            if offer.fetching != Fetching::Asked {
+                continue;
+            }
+            offer.tries += 1;
+            let at = now.after(wait_ms * u64::from(offer.tries));
+            offer.fetching = Fetching::Due(at);
+            again = Some(at);
+            if offer.tries.is_multiple_of(FETCH_TRIES_MAX) || gone.contains(&lane) {
+                offer.fetching = Fetching::Refused;
+                refused.push((lane, offer.seq));
+            }
+        }
+        self.timers.extend(again.map(|at| (at, task)));
+        for &(lane, seq) in &refused {
+            if let Some(standing) = self.standing_mut(now, lane) {
+                standing.refused = standing.refused.saturating_add(1);
+            }
+            self.weigh(lane);
+            self.let_go(now, lane, seq.saturating_add(1));
+            if let Some(it) = self.tasks.get_mut(&task) {
+                it.attempts = it.attempts.saturating_add(1);
+            }
+            self.rerank_all(lane);
+            self.touch(task);
+        }
+        refused.into_iter().map(|(lane, _)| lane).collect()
+    }
+}

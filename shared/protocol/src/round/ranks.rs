@@ -1,0 +1,263 @@
+//! Who may make a proof and when, and who keeps it (R4.2 to R4.4, R5.2).
+
+use std::collections::BTreeSet;
+
+use super::{Round, Task};
+use crate::{
+    domain::{Class, Kind, LaneId, Millis, ProverId, StatementId},
+    params::Params,
+};
+
+/// Who must hold a proof before it counts as delivered (R5.2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Keepers {
+    /// All that can be counted on: the root goes to everybody.
+    Everybody,
+    /// These.
+    Lanes(BTreeSet<LaneId>),
+}
+
+impl Round {
+    /// How many ranks follow a task: half as many for a vm proof, whose keepers are its parent's.
+    pub(super) fn reach(&self, task: usize, params: &Params) -> usize {
+        let spot = self.spot(task);
+        match (spot.node.kind, spot.subtree()) {
+            (Kind::Vm, _) => params.replicas_subtree.div_ceil(2),
+            (_, Some(_)) => params.replicas_subtree,
+            (_, None) => params.replicas_crown,
+        }
+    }
+
+    /// The undisturbed order of a task's lanes: whoever has the right, then the deck.
+    fn walk(
+        &self,
+        task: usize,
+        place: (usize, bool),
+        makers: [Option<LaneId>; 2],
+    ) -> impl Iterator<Item = LaneId> {
+        let spot = self.spot(task);
+        let (class, i, first) = match (spot.vm(), spot.subtree()) {
+            (Some(vm), _) => (Class::Vm, vm, [None, None]),
+            (None, Some(it)) => (Class::Rollup, it, [self.moved.get(&it).copied(), None]),
+            (None, None) => {
+                let (place, left_first) = place;
+                let [left, right] = makers;
+                let first = if left_first { [left, right] } else { [right, left] };
+                (Class::Rollup, place, first)
+            }
+        };
+        let [a, b] = first;
+        let second = b.filter(|&it| Some(it) != a);
+        let reach = self.tasks.get(&task).map_or(0, |it| it.reach);
+        let named = self.named_lanes(task, class, reach);
+        let able = |it: &LaneId| !named.contains(it) && self.deal.lanes().contains_key(it);
+        let able: Vec<LaneId> = a.into_iter().chain(second).filter(able).collect();
+        let mut first = named.clone();
+        first.extend(able);
+        let rest = self.deal.walk(class, i).filter(move |it| !named.contains(it));
+        let rest = rest.filter(move |it| Some(*it) != a && Some(*it) != second);
+        first.into_iter().chain(rest)
+    }
+
+    /// The first `reach` lanes that can be counted on; if there are fewer, the others follow. They
+    /// are not shut out: if everybody able were lost, or believed the others to be alive, the task
+    /// would wait for ever.
+    fn first_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
+        let (mut order, mut last) = (Vec::new(), Vec::new());
+        for lane in self.walk(task, it.place, it.makers) {
+            if !self.out.contains(&lane) {
+                order.push(lane);
+            } else if last.len() < it.reach {
+                last.push(lane);
+            }
+            if it.reach <= order.len() {
+                return order;
+            }
+        }
+        last.truncate(it.reach - order.len());
+        order.extend(last);
+        order
+    }
+
+    /// Reads the ranks anew; gives the lanes that did not follow the task before.
+    pub(crate) fn rerank(&mut self, task: usize) -> Vec<LaneId> {
+        let Some(it) = self.tasks.get(&task) else { return Vec::new() };
+        let order = self.first_ranks(task, it);
+        let new = order.iter().copied().filter(|lane| !it.order.contains(lane)).collect();
+        if let Some(it) = self.tasks.get_mut(&task) {
+            it.order = order;
+        }
+        new
+    }
+
+    /// The crown goes by makers; the root's only child counts on both sides.
+    pub(super) fn find_makers(&mut self, task: usize) {
+        let maker = |child: usize| self.tasks.get(&child)?.offer().map(|(lane, _)| lane);
+        let mut children = self.spot(task).children();
+        let left = children.next();
+        let right = children.next().or(left);
+        let makers = [left.and_then(maker), right.and_then(maker)];
+        let Some(it) = self.tasks.get_mut(&task).filter(|it| it.makers != makers) else { return };
+        it.makers = makers;
+        self.rerank(task);
+    }
+
+    /// Lanes that have the right before anybody else: the dealt one, or both makers, and one more
+    /// for each further copy in the hot crown (R4.3).
+    fn rights(&self, task: usize, it: &Task, params: &Params) -> usize {
+        let makers = it.makers.iter().flatten().count().max(1);
+        match (self.spot(task).subtree(), self.layout.is_hot(task, params)) {
+            (Some(_), _) => 1,
+            (None, false) => makers,
+            (None, true) => makers.max(params.hot_copies),
+        }
+    }
+
+    /// The lane's rank among those that follow the task. After them come those that follow a parent
+    /// and wait for it; nobody else hears enough to take it.
+    #[must_use]
+    pub fn rank(&self, task: usize, lane: LaneId) -> Option<usize> {
+        let it = self.tasks.get(&task)?;
+        let place = |it: &Task| it.order.iter().position(|&other| other == lane);
+        place(it).or_else(|| {
+            let parents = self.layout.parents(task).filter_map(|it| self.tasks.get(&it));
+            let needed = self.missing.contains(&task).then_some(0);
+            let rank = needed.or_else(|| parents.filter_map(place).min())?;
+            Some(it.order.len() + rank)
+        })
+    }
+
+    /// Of two claims on one task, the better rank of the undisturbed deal wins everywhere.
+    #[must_use]
+    pub fn outranks(&self, task: usize, lane: LaneId, other: LaneId) -> bool {
+        let Some(it) = self.tasks.get(&task) else { return false };
+        let mut order = self.walk(task, it.place, it.makers);
+        order.find(|&it| it == lane || it == other) == Some(lane)
+    }
+
+    /// When an idle lane may claim an open task: rank r waits r × `rank_wait` for better ones,
+    /// one beat more while a lane that has the right is free to take it (R4.3, R4.4), and as long
+    /// as for inputs if it ran into a cap in this slot. In the hot crown all that have the right
+    /// start at once; near the deadline the right is everybody's (R6).
+    #[must_use]
+    pub fn opens_at(&self, task: usize, lane: LaneId, params: &Params) -> Option<(Millis, usize)> {
+        let it = self.tasks.get(&task)?;
+        let since = it.open_since?;
+        let for_all = since.max(self.open_to_all_at(task, params));
+        let Some(rank) = self.rank(task, lane) else {
+            return Some((for_all.max(it.rest_until), usize::MAX));
+        };
+        let rights = self.rights(task, it, params);
+        let hot = self.layout.is_hot(task, params);
+        let able = it.order.iter().filter(|&&other| self.is_eligible(other));
+        let free = |other: &LaneId| !self.is_busy(*other) && !it.holds.contains_key(other);
+        let held_back = rights <= rank && able.take(rights).any(free);
+        let capped = self.standing(lane).is_some_and(|it| it.capped);
+        let stranger = it.order.len() <= rank && !self.missing.contains(&task);
+        let steps = if hot { rank.saturating_sub(rights.saturating_sub(1)) } else { rank };
+        let wait = steps as u64 * params.rank_wait_ms
+            + if held_back { params.beat_ms } else { 0 }
+            + if capped { params.inputs_wait_ms } else { 0 }
+            + if stranger { 2 * params.p50(self.spot(task).node.kind) } else { 0 };
+        let at = since.after(wait).max(self.reserved_until(task, lane, params)).min(for_all);
+        Some((at.max(it.rest_until), rank))
+    }
+
+    /// Whether the lane's class may make the proof: of a quarantined task only the larger class.
+    #[must_use]
+    pub fn can_prove(&self, task: usize, class: Class, params: &Params) -> bool {
+        let able = self.spot(task).node.kind.class().is_some_and(|it| Params::can_prove(class, it));
+        let poison = self.tasks.get(&task).is_some_and(|it| it.is_quarantined(params));
+        able && (!poison || class == Class::Vm)
+    }
+
+    /// Lanes that should hold a proof of `task`: whoever has the right to a parent, and the ranks
+    /// that follow that parent (R5.2).
+    pub(crate) fn keepers(&mut self, now: Millis, task: usize, params: &Params) -> Keepers {
+        if self.root() == task {
+            return Keepers::Everybody;
+        }
+        let parents: Vec<usize> = self.layout.parents(task).collect();
+        let mut keepers = BTreeSet::new();
+        for parent in parents {
+            self.track(now, parent, params);
+            if self.spot(parent).subtree().is_none() && !self.is_known(parent) {
+                self.find_makers(parent);
+            }
+            let order = self.tasks.get(&parent).map(|it| it.order.as_slice()).unwrap_or_default();
+            keepers.extend(order.iter().copied().filter(|&it| self.is_alive(it)));
+        }
+        Keepers::Lanes(keepers)
+    }
+
+    /// Whether everybody who should hold a proof said so, as far as we heard.
+    #[must_use]
+    pub fn is_delivered(&self, task: usize, maker: LaneId, statement: StatementId) -> bool {
+        let Some(it) = self.tasks.get(&task) else { return false };
+        let holds = |lane: LaneId| {
+            lane.prover() == maker.prover() || it.holds_copy(statement, lane.prover())
+        };
+        let alive = |lane: &LaneId| self.is_alive(*lane);
+        if self.root() == task {
+            return self.deal.lanes().keys().copied().filter(alive).all(holds);
+        }
+        let parents = self.layout.parents(task).filter_map(|it| self.tasks.get(&it));
+        parents.flat_map(|it| it.order.iter().copied()).filter(alive).all(holds)
+    }
+
+    /// Whether one of our lanes should hold a proof of the task.
+    pub(crate) fn is_keeper(&self, task: usize) -> bool {
+        if self.root() == task {
+            return !self.own.is_empty();
+        }
+        let ours = |parent: usize| {
+            let order = self.tasks.get(&parent).map(|it| it.order.as_slice()).unwrap_or_default();
+            order.iter().any(|&it| self.is_own(it))
+        };
+        self.layout.parents(task).any(ours)
+    }
+
+    /// Provers that follow a task, without ourselves.
+    pub(crate) fn followers(&self, task: usize) -> BTreeSet<ProverId> {
+        let order = self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default();
+        let others = order.iter().filter(|&&it| !self.is_own(it) && self.is_alive(it));
+        others.map(|it| it.prover()).collect()
+    }
+
+    /// Followers of the crown task above a subtree that we follow only because others were lost:
+    /// they know whether it is finished when nobody else who knows is left.
+    pub(crate) fn above_moved(&self, task: usize) -> BTreeSet<ProverId> {
+        let Some(subtree) = self.spot(task).subtree() else { return BTreeSet::new() };
+        let early = |(lane, _): &(LaneId, Class)| {
+            self.deal.early(*lane).is_some_and(|it| match self.spot(task).vm() {
+                Some(vm) => it.vms.binary_search(&vm).is_ok(),
+                None => it.subtrees.binary_search(&subtree).is_ok(),
+            })
+        };
+        if self.own.iter().any(early) {
+            return BTreeSet::new();
+        }
+        let top = self.layout.at(self.layout.cut.subtrees[subtree].top);
+        let above = self.layout.parents(top).chain(self.layout.parents(task));
+        above.flat_map(|it| self.followers(it)).collect()
+    }
+
+    /// Whether a lane of ours is one of the first `count` that follow the task.
+    pub(crate) fn is_early(&self, task: usize, count: usize) -> bool {
+        let order = self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default();
+        order.iter().take(count).any(|&it| self.is_own(it))
+    }
+
+    /// The hedger carries on with the rest of the subtree (R5.4).
+    pub(crate) fn move_subtree(&mut self, task: usize, lane: LaneId) {
+        let Some(subtree) = self.spot(task).subtree() else { return };
+        if self.spot(task).vm().is_some() || self.moved.contains_key(&subtree) {
+            return;
+        }
+        self.moved.insert(subtree, lane);
+        let layout = std::sync::Arc::clone(&self.layout);
+        for &place in &layout.cut.subtrees[subtree].nodes {
+            self.rerank(layout.at(place));
+        }
+    }
+}
