@@ -17,13 +17,10 @@ impl Feed {
     /// The demo world: slots without end, a few crashes and reorgs, nobody stops for good.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let options = WorldOptions {
-            slots: u64::MAX,
-            stopped: 0,
-            crash_every: 20_000,
-            reorg: 20,
-            ..WorldOptions::default()
-        };
+        let mut options =
+            WorldOptions { slots: u64::MAX, kills: Vec::new(), ..WorldOptions::default() };
+        options.prover.crash_every = 20_000;
+        options.l1.reorg = 20;
         Self::of(World::new(seed, options))
     }
 

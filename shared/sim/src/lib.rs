@@ -5,20 +5,34 @@
 //! every step (safety) and at its end (every revealed block settled). Nothing here waits, reads a
 //! clock or draws randomness from anywhere but the seed.
 
-mod agent;
+mod behaviour;
 mod checks;
-mod content;
-mod digest;
+mod engine;
 pub mod feed;
-mod l1;
+mod machine;
 mod options;
-mod outcome;
-mod rng;
+mod report;
+mod scenario;
 mod world;
 
-pub use options::{Mutation, WorldOptions};
-pub use outcome::Outcome;
+pub use behaviour::Behaviour;
+pub use checks::invariant::{Invariant, When};
+pub use options::{
+    Kill, L1Options, MeshOptions, Moment, Mutation, ProverOptions, Sequencer, WorldOptions,
+};
+pub use report::{
+    chart::chart,
+    income::{Income, dishonest, income},
+    outcome::Outcome,
+};
+pub use scenario::{LIBRARY, Scenario, ScenarioError};
 pub use world::World;
+
+/// Runs the world of a seed to its end and tells its story.
+#[must_use]
+pub fn story(seed: u64, options: &WorldOptions) -> (Outcome, Vec<String>) {
+    World::new(seed, options.clone()).run_and_tell()
+}
 
 /// Runs the world of a seed to its end.
 #[must_use]

@@ -1,39 +1,63 @@
 //! The world: agents, links, disks, provers and an L1 that reorgs, driven by one queue of events.
 
+mod account;
+pub(crate) mod agent;
+mod conduct;
+pub(crate) mod content;
+mod faults;
+mod follow;
 mod judge;
+pub(crate) mod l1;
+mod mesh;
 mod perform;
-mod queue;
+mod prove;
+mod setup;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use protocol::{BlobId, BlockId, Input, Message, Millis, ProverId, Slot, TaskId, View};
+use protocol::{Action, BlobId, BlockId, Input, Message, Millis, ProverId, Slot, TaskId, View};
 
 use crate::{
-    Mutation, Outcome, WorldOptions,
-    agent::Agent,
-    checks::{Checks, Facts},
-    content::Content,
-    digest::Digest,
-    l1::{GENESIS_S, L1, registration},
-    rng::Rng,
+    Behaviour, Outcome, WorldOptions,
+    checks::{Checks, Invariant, distinct},
+    engine::{digest::Digest, queue::Queue, rng::Rng},
+    machine::Shared,
+    report::{pay::Account, story::Story, truth::Truth},
 };
 
-use self::queue::Queue;
+use self::{
+    account::Books,
+    agent::{Agent, Packet},
+    content::{Content, Hands},
+    l1::{GENESIS_S, L1},
+    prove::Run,
+};
 
-/// What can happen.
-#[derive(Clone, Debug)]
+/// What can happen. Small, because most of a world is the queue of these.
 enum Event {
     Mine,
-    Poll(usize),
-    Wake(usize),
-    Deliver { to: usize, from: ProverId, message: Message },
-    Connect(usize, usize),
-    Started { agent: usize, task: TaskId, number: u64 },
-    Proved { agent: usize, task: TaskId, number: u64 },
-    Fetched { agent: usize, life: u64, blob: BlobId, task: TaskId, from: Vec<ProverId> },
-    Planned { agent: usize, life: u64, block: BlockId },
-    Stop(usize),
-    Start(usize),
+    Poll(u32),
+    Wake(u32),
+    Deliver { to: u32, packet: Arc<Packet> },
+    Connect(u32, u32),
+    Started(u32),
+    Proved(u32),
+    Fetched(Box<Fetch>),
+    Planned { agent: u32, life: u32, content: u32 },
+    GiveBack { agent: u32, life: u32, task: Box<TaskId> },
+    Kill(u32),
+    Stop(u32),
+    Start(u32),
+    Rejoin,
+}
+
+/// A proof on its way.
+struct Fetch {
+    agent: u32,
+    life: u32,
+    blob: BlobId,
+    task: TaskId,
+    holder: Option<u32>,
 }
 
 /// Counters of a run.
@@ -41,9 +65,18 @@ enum Event {
 struct Counts {
     events: u64,
     received: u64,
+    bytes: u64,
     crashes: u64,
-    runs: u64,
     spent_ms: u64,
+}
+
+/// A root that L1 was sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    slot: Slot,
+    block: BlockId,
+    blob: BlobId,
+    at: Millis,
 }
 
 /// The whole simulated network.
@@ -53,16 +86,39 @@ pub struct World {
     rng: Rng,
     now: Millis,
     queue: Queue<Event>,
+    shared: Shared,
     agents: Vec<Agent>,
+    hands: Hands,
     l1: L1,
-    contents: BTreeMap<BlockId, Content>,
-    /// Blocks by slot, as the sequencer will propose them.
-    planned: Vec<BlockId>,
-    facts: Facts,
-    /// Blobs that the settled roots were made from, and what is wrong with a root.
+    contents: Vec<Content>,
+    numbers: BTreeMap<BlockId, u32>,
+    truth: Truth,
+    runs: Vec<Run>,
+    /// Roots sent to L1, the first of each proof.
+    sent: Vec<Sent>,
+    /// When the first block was revealed.
+    revealed_at: Option<Millis>,
+    /// Tops of the first block that are made, while a kill waits for half of them.
+    tops_made: usize,
+    /// The mesh is in groups until then.
+    apart_until: Millis,
+    /// Settlements of this agent are never included.
+    censored: Option<usize>,
+    /// When L1 last took blocks back.
+    reorged_at: Millis,
     checks: Checks,
     digest: Digest,
     counts: Counts,
+    over: bool,
+    /// Nothing is lost, nobody crashes or lies.
+    orderly: bool,
+    /// What is told of this world.
+    story: Story,
+    books: Books,
+    /// Second, lanes at work, lanes up: once per L1 block.
+    timeline: Vec<[u64; 3]>,
+    /// Room for the actions of one step.
+    actions: Vec<Action>,
 }
 
 /// How long a world may take after its last slot's reveal: an hour of pretended time, ten times
@@ -71,91 +127,50 @@ const PATIENCE_MS: u64 = 3_600_000;
 /// L1 blocks mined after everything is settled, so that a late reorg can still undo it.
 const QUIET_BLOCKS: u64 = 4;
 
+fn index(number: u32) -> usize {
+    number as usize
+}
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
 impl World {
-    /// A world at the start of slot 0.
-    ///
-    /// # Panics
-    /// If the options describe no possible world, such as blocks without txs.
-    #[must_use]
-    pub fn new(seed: u64, options: WorldOptions) -> Self {
-        let mut rng = Rng::new(seed);
-        let count = rng.between(options.agents[0], options.agents[1]);
-        let agents: Vec<Agent> = (0..u32::try_from(count).unwrap_or(u32::MAX))
-            .map(|it| Agent::new(it, lanes_of(it, &options, &mut rng), &options.params))
-            .collect();
-        let registrations =
-            agents.iter().map(|it| registration(it.prover, it.lanes[0], it.lanes[1])).collect();
-        let l1 = L1::new(options.params.clone(), registrations, &mut rng);
-        let start_s = GENESIS_S + options.params.genesis_block * options.params.l1_block_s;
-        let mut world = Self {
-            seed,
-            rng,
-            now: Millis(start_s * 1000),
-            queue: Queue::new(),
-            agents,
-            l1,
-            contents: BTreeMap::new(),
-            planned: Vec::new(),
-            facts: Facts::new(),
-            checks: Checks::default(),
-            digest: Digest::new(seed),
-            counts: Counts::default(),
-            options,
-        };
-        world.begin();
-        world
-    }
-
-    fn begin(&mut self) {
-        self.queue.push(self.now, Event::Mine);
-        for agent in 0..self.agents.len() {
-            self.agents[agent].changed = self.now;
-            self.queue.push(self.now, Event::Poll(agent));
-        }
-        if self.rng.chance(self.options.liar) {
-            let liar = self.rng.index(self.agents.len());
-            self.agents[liar].liar = true;
-        }
-        self.doom();
-    }
-
-    /// Chooses who stops for good, and when: while the first block is proved. One lane of class vm
-    /// always survives, and an agent that announces true proofs.
-    fn doom(&mut self) {
-        let params = &self.options.params;
-        let (block_ms, count) = (params.l1_block_s * 1000, self.agents.len());
-        let reveal_ms = params.proposal_blocks * block_ms;
-        let doomed = count as u64 * self.options.stopped / 1000;
-        let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            let other = self.rng.index(last + 1);
-            order.swap(last, other);
-        }
-        let keeper = |it: &&usize| self.agents[**it].lanes[1] > 0 && !self.agents[**it].liar;
-        let keeper = order.iter().find(keeper).copied();
-        let chosen: Vec<usize> = order
-            .into_iter()
-            .filter(|&it| Some(it) != keeper)
-            .take(usize::try_from(doomed).unwrap_or(0))
-            .collect();
-        let together = self.rng.between(0, 200_000);
-        for agent in chosen {
-            let after = if self.rng.chance(500) { together } else { self.rng.between(0, 250_000) };
-            self.queue.push(self.now.after(reveal_ms + after), Event::Stop(agent));
-        }
-    }
-
     /// Runs until every slot is settled and quiet, or until patience ends.
     #[must_use]
     pub fn run(mut self) -> Outcome {
         let limit = self.limit();
-        while let Some(at) = self.queue.next_at() {
-            if limit < at || self.is_over() || self.checks.violation.is_some() {
-                break;
-            }
+        while !self.over && self.queue.next_at().is_some_and(|at| at <= limit) {
             self.next();
         }
         self.outcome()
+    }
+
+    /// The same, and its story line by line.
+    #[must_use]
+    pub fn run_and_tell(mut self) -> (Outcome, Vec<String>) {
+        self.story.told = true;
+        let limit = self.limit();
+        while !self.over && self.queue.next_at().is_some_and(|at| at <= limit) {
+            self.next();
+        }
+        let lines = core::mem::take(&mut self.story.lines);
+        (self.outcome(), lines)
+    }
+
+    /// From now on the books are kept.
+    pub(crate) fn keep_account(&mut self) {
+        self.books.kept = true;
+    }
+
+    /// Runs to the end and settles accounts: the outcome, the account, and who was what.
+    pub(crate) fn run_with_account(mut self) -> (Outcome, Account, BTreeMap<ProverId, Behaviour>) {
+        let limit = self.limit();
+        while !self.over && self.queue.next_at().is_some_and(|at| at <= limit) {
+            self.next();
+        }
+        let account = self.account();
+        let kinds = self.agents.iter().map(|it| (it.prover, it.behaviour)).collect();
+        (self.outcome(), account, kinds)
     }
 
     fn limit(&self) -> Millis {
@@ -175,7 +190,7 @@ impl World {
         self.now
     }
     pub(crate) fn view(&self, agent: usize) -> Option<View> {
-        self.agents.get(agent)?.machine.as_ref().map(protocol::Coordinator::view)
+        self.agents.get(agent)?.machine.as_ref().map(|it| it.view())
     }
     /// Whether the agent is stopped for good.
     pub(crate) fn is_stopped(&self, agent: usize) -> bool {
@@ -190,204 +205,143 @@ impl World {
         self.handle(event);
     }
 
+    fn after(&mut self, [low, high]: [u64; 2], event: Event) {
+        let delay = self.rng.between(low, high);
+        self.queue.push(self.now.after(delay), event);
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
+            Event::Deliver { to, packet } => self.deliver(index(to), &packet),
+            Event::Wake(agent) => self.wake(index(agent)),
             Event::Mine => self.mine(),
-            Event::Poll(agent) => self.poll(agent),
-            Event::Wake(agent) => {
-                if self.agents[agent].wake_at == Some(self.now) {
-                    self.agents[agent].wake_at = None;
-                    self.feed(agent, Input::Tick);
+            Event::Poll(agent) => self.poll(index(agent)),
+            Event::Connect(a, b) => self.connect(index(a), index(b)),
+            Event::Started(run) => self.started(run),
+            Event::Proved(run) => self.proved(run),
+            Event::Fetched(fetch) => self.fetched(&fetch),
+            Event::Planned { agent, life, content } => {
+                if self.agents[index(agent)].life == life {
+                    let input = self.contents[index(content)].planned();
+                    self.feed(index(agent), input);
+                    self.judge_deals(index(agent));
                 }
             }
-            Event::Deliver { to, from, message } => self.deliver(to, from, message),
-            Event::Connect(a, b) => self.connect(a, b),
-            Event::Started { agent, task, number } => self.started(agent, task, number),
-            Event::Proved { agent, task, number } => self.proved(agent, task, number),
-            Event::Fetched { agent, life, blob, task, from } => {
-                if self.agents[agent].life == life {
-                    self.fetched(agent, blob, task, &from);
-                }
-            }
-            Event::Planned { agent, life, block } => {
-                if self.agents[agent].life == life
-                    && let Some(content) = self.contents.get(&block)
-                {
-                    let (calls, tasks) = (content.calls.clone(), content.tasks.clone());
-                    self.feed(agent, Input::Planned { block, calls, tasks });
-                }
-            }
-            Event::Stop(agent) => {
-                self.account_lost_runs(agent);
-                self.agents[agent].crash(self.now);
-                self.agents[agent].stopped = true;
-            }
-            Event::Start(agent) => self.start(agent),
+            Event::GiveBack { agent, life, task } => self.give_back(index(agent), life, *task),
+            Event::Kill(which) => self.kill(index(which)),
+            Event::Stop(agent) => self.stop(&[index(agent)]),
+            Event::Start(agent) => self.start(index(agent)),
+            Event::Rejoin => self.rejoin(),
         }
     }
 
-    fn mine(&mut self) {
-        self.judge_heads();
-        let time_s = self.now.0 / 1000;
-        let params = &self.options.params;
-        let next = self.l1.next_number();
-        let slot = next.saturating_sub(params.genesis_block) / params.slot_blocks();
-        if slot < self.options.slots {
-            self.propose(Slot(slot));
-        }
-        if self.rng.chance(self.options.reorg) {
-            let depth = self.rng.between(1, self.options.reorg_depth);
-            self.l1.reorg(depth, time_s, &mut self.rng);
-        } else {
-            self.l1.mine(time_s, &mut self.rng);
-        }
-        for agent in 0..self.agents.len() {
-            let delay = self.rng.between(100, 3_000);
-            self.queue.push(self.now.after(delay), Event::Poll(agent));
-        }
-        if self.rng.chance(self.options.cut) {
-            self.cut();
-        }
-        self.judge_losses();
-        let block_ms = self.options.params.l1_block_s * 1000;
-        self.queue.push(self.now.after(block_ms), Event::Mine);
-    }
-
-    /// One agent hears nobody and is heard by nobody for a while.
-    fn cut(&mut self) {
-        let [low, high] = self.options.cut_ms;
-        let (agent, ms) = (self.rng.index(self.agents.len()), self.rng.between(low, high));
-        self.agents[agent].cut_until = self.now.after(ms);
-        for other in (0..self.agents.len()).filter(|&it| it != agent) {
-            let delay = self.rng.between(1, 2_000);
-            self.queue.push(self.now.after(ms + delay), Event::Connect(agent, other));
-        }
-    }
-
-    fn propose(&mut self, slot: Slot) {
-        let number = usize::try_from(slot.0).unwrap_or(usize::MAX);
-        if number == self.planned.len() {
-            let content = Content::new(slot.0, &self.options, &mut self.rng);
-            self.planned.push(content.block);
-            self.contents.insert(content.block, content);
-        }
-        if let Some(content) = self.planned.get(number).and_then(|it| self.contents.get(it)) {
-            self.l1.schedule(slot, content, &mut self.rng);
-        }
-    }
-
-    /// Brings an agent's L1 up to date: back to the fork, then forward. A crash ends it.
-    fn poll(&mut self, agent: usize) {
-        let life = self.agents[agent].life;
-        while self.agents[agent].is_up() && self.agents[agent].life == life {
-            let known = self.agents[agent].l1.len();
-            let last = self.agents[agent].l1.last().copied();
-            let stands = known.checked_sub(1).and_then(|it| self.l1.blocks.get(it));
-            if let Some(hash) = last.filter(|&hash| stands.is_none_or(|it| it.hash != hash)) {
-                self.undo(agent, hash);
-            } else if let Some(block) = self.l1.blocks.get(known) {
-                let input = block.input();
-                self.agents[agent].l1.push(block.hash);
-                self.feed(agent, input);
-            } else {
-                break;
-            }
-        }
-        self.plan(agent);
-    }
-
-    fn undo(&mut self, agent: usize, hash: protocol::Hash) {
-        self.agents[agent].l1.pop();
-        if self.options.mutation != Mutation::IgnoreUndo {
-            self.feed(agent, Input::L1Undo { hash });
-        }
-    }
-
-    /// A new block is executed and checked, which takes a while.
-    fn plan(&mut self, agent: usize) {
+    fn wake(&mut self, agent: usize) {
         let it = &mut self.agents[agent];
-        let Some(machine) = &it.machine else { return };
-        let life = it.life;
-        let fresh: Vec<BlockId> =
-            machine.unplanned().into_iter().filter(|&block| it.planning.insert(block)).collect();
-        for block in fresh {
-            let took = self.rng.between(300, 4_000);
-            self.queue.push(self.now.after(took), Event::Planned { agent, life, block });
-        }
-    }
-
-    fn start(&mut self, agent: usize) {
-        if self.agents[agent].is_up() || self.agents[agent].stopped {
+        if it.wake_at != Some(self.now) {
             return;
         }
-        if self.options.mutation == Mutation::ForgetJournal {
-            self.agents[agent].disk.clear();
-        }
-        if self.options.mutation == Mutation::LoseLastRecord {
-            self.agents[agent].disk.pop();
-        }
-        let params = self.options.params.clone();
-        self.agents[agent].start(self.now, &params);
-        self.poll(agent);
-        for other in (0..self.agents.len()).filter(|&it| it != agent) {
-            let delay = self.rng.between(100, 2_000);
-            self.queue.push(self.now.after(delay), Event::Connect(agent, other));
+        it.wake_at = None;
+        let due = it.machine.as_ref().and_then(|it| it.deadline());
+        match due {
+            Some((at, _)) if at <= self.now => self.feed(agent, Input::Tick),
+            Some(_) | None => self.schedule_wake(agent),
         }
     }
 
-    fn is_over(&self) -> bool {
-        let mined = self.l1.next_number();
-        let last = self.options.params.reveal_end(Slot(self.options.slots.saturating_sub(1)));
-        let settled = self.l1.revealed().iter().all(|&(slot, ..)| self.l1.is_settled(slot));
-        let quiet = self.l1.blocks.iter().rev().take(4).all(|it| it.events.is_empty());
-        last + QUIET_BLOCKS < mined && settled && quiet
-    }
-
-    fn outcome(self) -> Outcome {
+    fn outcome(mut self) -> Outcome {
+        self.judge_end();
         let revealed = self.l1.revealed();
-        let settled: Vec<u64> =
-            revealed.iter().filter_map(|&(slot, ..)| self.l1.settled_s(slot)).collect();
-        let all = settled.len() == revealed.len() && !revealed.is_empty();
-        let first = revealed.iter().map(|it| it.2).min().unwrap_or(0);
-        let last = settled.iter().copied().max().unwrap_or(first);
-        let used_ms = self.used_ms();
-        let spent = self.counts.spent_ms;
-        let lanes: u64 =
-            self.agents.iter().map(|it| u64::from(it.lanes[0]) + u64::from(it.lanes[1])).sum();
+        let first = self.revealed_at.map_or(0, |it| it.0 / 1000);
+        let wanted = revealed.iter().filter(|it| self.should_settle(it));
+        let all = wanted.clone().count();
+        let settled = wanted.filter(|it| self.l1.is_settled(it.slot)).count();
+        let roots = self.settling_roots();
+        let last = roots.iter().map(|it| it.at).max();
+        let makespan_ms = last.map_or(0, |it| it.since(Millis(first * 1000)));
+        let used_ms = self.used_ms(&roots);
+        let wasted = self.counts.spent_ms.saturating_sub(used_ms) * 1000;
+        let lanes = self.hands.all.max(1);
+        let (lower_bound_ms, tree_bound_ms) = self.bounds(first);
         Outcome {
             seed: self.seed,
             digest: self.digest.hex(),
-            settled: all && self.checks.violation.is_none(),
-            makespan_ms: last.saturating_sub(first) * 1000,
-            lower_bound_ms: self.lower_bound_ms(lanes, first),
-            wasted_thousandths: (spent.saturating_sub(used_ms) * 1000)
-                .checked_div(spent)
-                .unwrap_or(0),
-            messages_per_lane_tenths: self.counts.received * 10 / lanes.max(1),
-            violation: self.checks.violation,
-            slots: settled.len() as u64,
+            settled: settled == all && 0 < all,
+            makespan_ms,
+            lower_bound_ms,
+            tree_bound_ms,
+            wasted_thousandths: wasted.checked_div(used_ms).unwrap_or(0),
+            messages_per_lane_tenths: self.counts.received * 10 / lanes,
+            bytes_per_lane: self.counts.bytes / lanes,
+            takeovers: self.truth.takeovers.len() as u64,
+            takeover_p50_ms: self.truth.takeover_ms(500),
+            takeover_p99_ms: self.truth.takeover_ms(990),
+            proofs_lost: self.truth.lost,
+            broken_invariants: self.checks.broken,
+            violation: self.checks.told.first().cloned(),
+            slots: settled as u64,
             events: self.counts.events,
             crashes: self.counts.crashes,
             undone: self.l1.undone,
+            timeline: self.timeline,
         }
     }
 
-    /// The critical path of each block after its reveal, and all work shared by all lanes.
-    fn lower_bound_ms(&self, lanes: u64, first_s: u64) -> u64 {
-        let params = &self.options.params;
-        let blocks = self.l1.revealed().into_iter().filter_map(|(_, block, time_s)| {
-            let tree = &self.contents.get(&block)?.tree;
-            let way = (time_s - first_s) * 1000 + tree.critical_path_ms(params);
-            Some((way, tree.work_ms(params)))
+    /// The roots that settled their blocks, as far as somebody here sent them.
+    fn settling_roots(&self) -> Vec<Sent> {
+        let settled = self.l1.events().filter_map(|(_, event)| {
+            let protocol::L1Event::Settled { slot, credit, .. } = *event else { return None };
+            self.sent.iter().copied().find(|it| {
+                let fact = self.truth.fact(it.blob);
+                it.slot == slot && fact.is_some_and(|it| it.statement.0 == credit)
+            })
         });
-        let (ways, works): (Vec<u64>, Vec<u64>) = blocks.unzip();
-        let work: u64 = works.iter().sum();
-        ways.into_iter().max().unwrap_or(0).max(work / lanes.max(1))
+        settled.collect()
+    }
+
+    /// Milliseconds of proving that the settled roots stand on.
+    fn used_ms(&self, roots: &[Sent]) -> u64 {
+        let mut used = Vec::new();
+        for root in roots {
+            let content = &self.contents[index(self.numbers[&root.block])];
+            used.extend(
+                crate::checks::settles(content, root.blob, &self.truth).unwrap_or_default(),
+            );
+        }
+        distinct(&used).into_iter().map(|it| self.truth.facts[index(it)].took_ms).sum()
+    }
+
+    /// The lower bound and the tree bound of all blocks together: each after its reveal, and all
+    /// work shared by all lanes.
+    fn bounds(&self, first_s: u64) -> (u64, u64) {
+        let params = &self.options.params;
+        let (mut lower, mut tree, mut work) = (0, 0, 0);
+        for revealed in self.l1.revealed() {
+            let Some(&number) = self.numbers.get(&revealed.block) else { continue };
+            let content = &self.contents[index(number)];
+            let after = revealed.time_s.saturating_sub(first_s) * 1000;
+            lower = lower.max(after + content.lower_bound_ms(self.hands, params));
+            tree = tree.max(after + content.tree_bound_ms(self.hands, params));
+            let kinds = content.places.iter().map(|&it| content.tree.nodes()[it].kind);
+            work += kinds.map(|it| params.p50(it)).sum::<u64>();
+        }
+        (lower.max(work / self.hands.all.max(1)), tree)
+    }
+
+    /// Something that must hold does not.
+    fn broken(&mut self, agent: usize, what: Invariant, detail: &str) {
+        let prover = self.agents[agent].prover;
+        self.checks.fail(self.now, prover, what, detail);
     }
 }
 
-/// Every second agent has lanes of class vm alone, the others one of class rollup as well.
-fn lanes_of(number: u32, options: &WorldOptions, rng: &mut Rng) -> [u16; 2] {
-    let lanes = u16::try_from(rng.between(options.lanes[0], options.lanes[1])).unwrap_or(1);
-    if number.is_multiple_of(2) { [0, lanes] } else { [1, lanes - 1] }
+/// Signed size of a message on the wire: its words, a signature, a frame.
+const fn bytes_of(message: &Message) -> u64 {
+    let words = match message {
+        Message::Claim { .. } => 6,
+        Message::Release { .. } => 5,
+        Message::Beat { .. } | Message::Loss { .. } => 4,
+        Message::Made { .. } => 8,
+        Message::Held { .. } => 3,
+    };
+    words * 32 + 65 + 16
 }

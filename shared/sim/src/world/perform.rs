@@ -1,317 +1,275 @@
-//! Steps an agent takes and what its shell does with its actions: disk, links, provers, fetches.
-
-use std::collections::BTreeSet;
+//! Steps an agent takes and what its shell does with its actions: disk, links, fetches, L1.
 
 use protocol::{
-    Action, BlobId, Credit, Input, L1Event, Message, ProverEvent, ProverId, Slot, StatementId,
-    TaskId,
-    assign::{keccak::keccak256, statement_id},
+    Action, Audience, BlobId, Input, L1Event, LaneId, Message, Previous, ProverId, Record, Slot,
+    StatementId, TaskId,
 };
 
-use super::{Event, World};
+use super::{Event, Fetch, Sent, World, index, l1::payout_of, number};
 use crate::{
-    Mutation,
-    agent::Run,
-    checks::{Fact, settles},
-    l1::payout_of,
+    Behaviour, Mutation, Sequencer,
+    checks::{Invariant, Scene, settles},
 };
+
+/// Milliseconds that a peer who does not answer costs a fetch.
+const NO_ANSWER_MS: u64 = 500;
+/// Bits of a proof on the wire (32 kB).
+const PROOF_BITS: u64 = 32 * 1024 * 8;
 
 impl World {
     /// One step and its actions. A crash may fall between any two of them.
     pub(super) fn feed(&mut self, agent: usize, input: Input) {
         let Some(machine) = self.agents[agent].machine.as_mut() else { return };
-        let mut actions = Vec::new();
+        let mut actions = core::mem::take(&mut self.actions);
         machine.step(self.now, input, &mut actions);
-        self.schedule_wake(agent);
-        if self.options.mutation == Mutation::SpeakBeforePersist {
-            actions.sort_by_key(|it| matches!(it, Action::Persist(_)));
+        if self.options.mutation != Mutation::None {
+            self.mistake(agent, &mut actions);
         }
-        for action in actions {
-            let every = self.options.crash_every;
+        let every = self.options.prover.crash_every;
+        let mut record = false;
+        for action in actions.drain(..) {
             if 0 < every && self.rng.bits().is_multiple_of(every) {
-                self.crash(agent);
-                return;
+                self.crash(agent, record);
+                break;
             }
+            record = matches!(action, Action::Persist(_));
             self.digest.action(self.now, agent, &action);
-            self.checks.action(self.now, &self.agents[agent], &action, &self.facts);
-            self.perform(agent, action);
+            self.story.action(self.now, &action, &self.truth, &self.contents);
+            if self.agents[agent].behaviour == Behaviour::Honest {
+                self.check(agent, &action);
+                self.perform(agent, action);
+            } else if let Some(action) = self.bend(agent, action) {
+                self.perform(agent, action);
+            }
         }
-        let it = &self.agents[agent];
-        if let Some(machine) = &it.machine {
-            self.checks.deals(self.now, it.prover, machine);
-        }
+        actions.clear();
+        self.actions = actions;
+        self.schedule_wake(agent);
     }
 
-    fn schedule_wake(&mut self, agent: usize) {
-        let it = &mut self.agents[agent];
-        let Some((at, _why)) = it.machine.as_ref().and_then(protocol::Coordinator::deadline) else {
-            return;
+    fn check(&mut self, agent: usize, action: &Action) {
+        let scene = Scene {
+            now: self.now,
+            agent: &self.agents[agent],
+            truth: &self.truth,
+            contents: &self.contents,
+            params: &self.options.params,
+            hands: self.hands,
+            orderly: self.orderly,
         };
-        assert!(self.now < at, "a deadline that has passed would never be met");
+        self.checks.action(&scene, action);
+    }
+
+    pub(super) fn schedule_wake(&mut self, agent: usize) {
+        let it = &mut self.agents[agent];
+        let Some((at, why)) = it.machine.as_ref().and_then(|it| it.deadline()) else { return };
+        if at <= self.now {
+            let detail = format!("the deadline {why} lies {} ms back", self.now.since(at));
+            self.broken(agent, Invariant::FreshDeadline, &detail);
+            return;
+        }
         if it.wake_at.is_none_or(|scheduled| at < scheduled) {
             it.wake_at = Some(at);
-            self.queue.push(at, Event::Wake(agent));
+            self.queue.push(at, Event::Wake(number(agent)));
         }
-    }
-
-    fn crash(&mut self, agent: usize) {
-        self.counts.crashes += 1;
-        self.account_lost_runs(agent);
-        self.agents[agent].crash(self.now);
-        let [low, high] = self.options.downtime_ms;
-        let downtime = self.rng.between(low, high);
-        self.queue.push(self.now.after(downtime), Event::Start(agent));
-    }
-
-    /// Work in progress is spent, and nobody gets it.
-    pub(super) fn account_lost_runs(&mut self, agent: usize) {
-        let runs = self.agents[agent].running.values();
-        self.counts.spent_ms += runs.map(|it| self.now.since(it.started)).sum::<u64>();
     }
 
     fn perform(&mut self, agent: usize, action: Action) {
         match action {
-            Action::Persist(record) => self.agents[agent].disk.push(record),
-            Action::Send { message, .. } => self.send(agent, message),
-            // Everybody was sent it when it was first heard.
-            Action::Relay { .. } => (),
-            Action::Fetch { blob, task, from } => {
-                let delay = self.rng.between(50, 1_500);
-                let life = self.agents[agent].life;
-                let event = Event::Fetched { agent, life, blob, task, from };
-                self.queue.push(self.now.after(delay), event);
+            Action::Persist(record) => self.persist(agent, record),
+            Action::Send { message, to } => self.say(agent, message, to),
+            Action::Relay { message, to } => {
+                self.send(agent, message.speaker().prover(), message, to);
             }
-            Action::Prove { task, children, .. } => {
-                self.counts.runs += 1;
-                let dropped = self.options.mutation == Mutation::DropChildren;
-                let children = if dropped { Vec::new() } else { children };
-                let number = self.counts.runs;
-                let run = Run { started: self.now, children, number };
-                self.agents[agent].running.insert(task, run);
-                let delay = self.rng.between(1, 300);
-                self.queue.push(self.now.after(delay), Event::Started { agent, task, number });
-            }
-            Action::Abandon { task } => {
-                if let Some(run) = self.agents[agent].running.remove(&task) {
-                    self.counts.spent_ms += self.now.since(run.started);
-                }
-            }
-            Action::SubmitRoot { slot, statement, blob } => {
-                self.submit(agent, slot, statement, blob);
-            }
+            Action::Fetch { blob, task, from } => self.fetch(agent, blob, task, &from),
+            Action::Prove { task, lane, children, .. } => self.prove(agent, task, lane, &children),
+            Action::Abandon { task } => self.abandon(agent, task),
+            Action::SubmitRoot { slot, blob, .. } => self.submit(agent, slot, blob),
             Action::Note { .. } => (),
         }
     }
 
-    fn send(&mut self, agent: usize, message: Message) {
-        let message = if self.agents[agent].liar { self.falsify(agent, message) } else { message };
-        if self.options.mutation == Mutation::NoBeats && matches!(message, Message::Beat { .. }) {
-            return;
+    fn persist(&mut self, agent: usize, record: Record) {
+        match record {
+            Record::Claimed { task, lane, seq, .. } => {
+                let proved = self.agents[agent].proved.contains(&task);
+                if let Some(it) = self.agents[agent].lane(lane) {
+                    it.since = self.now;
+                    it.seq = it.seq.max(seq);
+                    it.made.extend(proved.then_some((seq, task)));
+                    it.live = Some((seq, task)).filter(|_| !proved).or(it.live);
+                }
+                let silent =
+                    matches!(self.agents[agent].behaviour, Behaviour::Phantom | Behaviour::Refuser);
+                if let Some(task) = self.truth.task(task).filter(|_| !silent) {
+                    self.truth.join(self.now, task, lane);
+                }
+            }
+            Record::Ended { lane, seq, how } => {
+                if how == Previous::Capped {
+                    self.excuse(agent, lane);
+                }
+                let ended = self.agents[agent].lane(lane).and_then(|it| it.end(seq));
+                if let Some(task) = ended.and_then(|(_, task)| self.truth.task(task)) {
+                    self.truth.tasks[index(task)].live.retain(|it| *it != lane);
+                }
+            }
+            Record::Made { statement, .. } | Record::Held { statement, .. } => {
+                if let Record::Made { task, .. } = record {
+                    self.journal_proof(agent, task);
+                }
+                let said = self.truth.said(statement);
+                self.agents[agent].durable.insert(said);
+            }
+            Record::Settled { .. } => (),
         }
-        let from = self.agents[agent].prover;
-        self.agents[agent].seen.insert(message);
-        self.agents[agent].keep(from, message);
-        self.spread(agent, from, message);
+        if 0 < self.options.prover.crash_every {
+            self.agents[agent].disk.push(record);
+        }
     }
 
-    /// A liar's announcement names a blob that does not verify.
-    fn falsify(&mut self, agent: usize, message: Message) -> Message {
-        let Message::Made { task, statement, blob, lane, slot, seq, cpu_ms, peak_mb } = message
-        else {
-            return message;
+    /// The task's claim is not in work any more.
+    fn journal_proof(&mut self, agent: usize, task: TaskId) {
+        let own: Vec<_> = self.agents[agent].lanes.iter().map(|it| it.id).collect();
+        self.agents[agent].prove(task);
+        if let Some(task) = self.truth.task(task) {
+            self.truth.tasks[index(task)].live.retain(|it| !own.contains(it));
+        }
+    }
+
+    /// Taking over from a lane that ran into its cap pays in full (R9.3).
+    fn excuse(&mut self, agent: usize, lane: LaneId) {
+        let live = self.agents[agent].lane(lane).and_then(|it| it.live);
+        let Some(task) = live.and_then(|(_, task)| self.truth.task(task)) else { return };
+        let slot = Slot(u64::from(self.truth.places[index(task)].content));
+        self.books.account.excused.insert((slot, lane));
+    }
+
+    fn say(&mut self, agent: usize, message: Message, to: Audience) {
+        let signer = self.agents[agent].prover;
+        self.send(agent, signer, message, to);
+    }
+
+    /// Asks those who said that they have it, in turn: each that does not answer costs time.
+    fn fetch(&mut self, agent: usize, blob: BlobId, task: TaskId, from: &[ProverId]) {
+        let known = self.truth.blob(blob);
+        let (mut delay, mut holder) = (0, None);
+        for prover in from {
+            let other = index(prover.0);
+            if other == agent || !self.serves(agent, other, known) {
+                delay += NO_ANSWER_MS;
+                continue;
+            }
+            let slow = self.agents[agent].slow || self.agents[other].slow;
+            let factor = if slow { self.options.mesh.slow_factor } else { 1 };
+            let transfer = PROOF_BITS * factor / self.options.mesh.bandwidth_kbps.max(1);
+            delay += self.delay_ms(agent, other) + self.delay_ms(other, agent) + transfer;
+            holder = Some(prover.0);
+            break;
+        }
+        delay += self.options.mesh.check_ms;
+        let life = self.agents[agent].life;
+        let fetch = Fetch { agent: number(agent), life, blob, task, holder };
+        self.queue.push(self.now.after(delay.max(1)), Event::Fetched(Box::new(fetch)));
+    }
+
+    fn serves(&self, asker: usize, holder: usize, blob: Option<u32>) -> bool {
+        let Some(it) = self.agents.get(holder) else { return false };
+        let serves = Self::serves_proofs(it.behaviour);
+        let here = it.is_up() && serves && !self.is_apart(asker, holder);
+        here && blob.is_some_and(|blob| it.store.contains(&blob))
+    }
+
+    /// A fetch ends: the proof is there and verifies, or not.
+    pub(super) fn fetched(&mut self, fetch: &Fetch) {
+        let agent = index(fetch.agent);
+        if self.agents[agent].life != fetch.life {
+            return;
+        }
+        let blob = self.truth.blob(fetch.blob);
+        let there = fetch.holder.is_some_and(|it| self.serves(agent, index(it), blob));
+        let found = blob.filter(|_| there && !self.rng.chance(self.options.mesh.fetch_loss));
+        let Some(number) = found else {
+            self.feed(agent, Input::FetchFailed { blob: fetch.blob });
+            return;
         };
-        let maker = self.agents[agent].prover;
-        let blob = BlobId(keccak256(&[b"false", &blob.0]).0);
-        let (children, took_ms, valid) = (Vec::new(), 0, false);
-        self.facts.insert(blob, Fact { task, statement, maker, children, took_ms, valid });
-        self.agents[agent].store.insert(blob);
-        Message::Made { task, statement, blob, lane, slot, seq, cpu_ms, peak_mb }
-    }
-
-    /// To every peer. A lost message is a broken connection: both ends repeat what they hold when
-    /// it is back.
-    fn spread(&mut self, agent: usize, from: ProverId, message: Message) {
-        for to in (0..self.agents.len()).filter(|&it| it != agent) {
-            if self.agents[to].stopped || self.agents[to].prover == from {
-                continue;
-            }
-            if self.is_cut(agent) || self.is_cut(to) {
-                continue;
-            }
-            if self.rng.chance(self.options.loss) {
-                let delay = self.rng.between(500, 3_000);
-                self.queue.push(self.now.after(delay), Event::Connect(agent, to));
-                continue;
-            }
-            self.transmit(to, from, message);
-            if self.rng.chance(self.options.duplication) {
-                self.transmit(to, from, message);
-            }
-        }
-    }
-
-    /// Cut off from the mesh; whoever cut it off connects it again.
-    fn is_cut(&self, agent: usize) -> bool {
-        self.now < self.agents[agent].cut_until
-    }
-
-    fn transmit(&mut self, to: usize, from: ProverId, message: Message) {
-        let [low, high] = self.options.delay_ms;
-        let delay = self.rng.between(low, high);
-        self.queue.push(self.now.after(delay), Event::Deliver { to, from, message });
-    }
-
-    /// Taken and forwarded once. What an agent said before a crash comes back to it as well.
-    pub(super) fn deliver(&mut self, to: usize, from: ProverId, message: Message) {
-        let it = &mut self.agents[to];
-        if !it.is_up() || !it.seen.insert(message) {
-            return;
-        }
-        it.keep(from, message);
-        self.counts.received += 1;
-        let deaf = self.options.mutation == Mutation::DeafToLosses;
-        if deaf && matches!(message, Message::Loss { .. }) {
-            return;
-        }
-        self.feed(to, Input::Peer { from, message });
-        self.spread(to, from, message);
-    }
-
-    /// Both ends repeat what they hold of unsettled slots.
-    pub(super) fn connect(&mut self, a: usize, b: usize) {
-        if !self.agents[a].is_up() || !self.agents[b].is_up() {
-            return;
-        }
-        if self.is_cut(a) || self.is_cut(b) {
-            return;
-        }
-        for (from, to) in [(a, b), (b, a)] {
-            let repeats = self.agents[from].repeats();
-            let news = repeats.into_iter().filter(|(_, it)| !self.agents[to].seen.contains(it));
-            for (signer, message) in news.collect::<Vec<_>>() {
-                self.transmit(to, signer, message);
-            }
-        }
-    }
-
-    /// The run is still this one.
-    fn runs(&self, agent: usize, task: TaskId, number: u64) -> bool {
-        self.agents[agent].running.get(&task).is_some_and(|it| it.number == number)
-    }
-
-    pub(super) fn started(&mut self, agent: usize, task: TaskId, number: u64) {
-        if !self.runs(agent, task, number) {
-            return;
-        }
-        let usual = self.options.params.p50_ms[1];
-        let [low, high] = self.options.duration;
-        let took = usual * self.rng.between(low, high) / 1000;
-        self.queue.push(self.now.after(took), Event::Proved { agent, task, number });
-        self.feed(agent, Input::Prover(ProverEvent::Started { task }));
-    }
-
-    pub(super) fn proved(&mut self, agent: usize, task: TaskId, number: u64) {
-        if !self.runs(agent, task, number) {
-            return;
-        }
-        let Some(run) = self.agents[agent].running.remove(&task) else { return };
-        let took_ms = self.now.since(run.started);
-        self.counts.spent_ms += took_ms;
-        if self.rng.chance(self.options.prove_failure) {
-            let why = "PRV-070";
-            self.feed(agent, Input::Prover(ProverEvent::Failed { task, why }));
-            return;
-        }
-        let maker = self.agents[agent].prover;
-        let statement = self.statement(task, maker, &run.children);
-        let blob = BlobId(keccak256(&[b"proof", &statement.0, &run.number.to_be_bytes()]).0);
-        let valid = run.children.iter().all(|it| self.facts.get(it).is_some_and(|it| it.valid));
-        let children = run.children;
-        self.facts.insert(blob, Fact { task, statement, maker, children, took_ms, valid });
-        self.agents[agent].store.insert(blob);
-        let cpu_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
-        let credit = self.credit(maker);
-        let (task, peak_mb) = (task, 4_000);
-        let made = ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb };
-        self.feed(agent, Input::Prover(made));
-    }
-
-    /// Task, payee, and what is below: the same work by the same prover says the same.
-    fn statement(&self, task: TaskId, maker: ProverId, children: &[BlobId]) -> StatementId {
-        let below: Vec<[u8; 32]> = children
-            .iter()
-            .filter_map(|it| self.facts.get(it))
-            .map(|fact| fact.statement.0)
-            .collect();
-        let credit = keccak256(&below.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>());
-        statement_id(task, payout_of(maker), &credit.0)
-    }
-
-    fn credit(&self, maker: ProverId) -> Credit {
-        let own = self.options.params.units[1];
-        let payee = payout_of(maker);
-        Credit { kind: 3, own, total: own, payee, left: [0; 32], right: [0; 32] }
-    }
-
-    /// A fetch ends: some peer that was named has the blob, and it verifies, or not.
-    pub(super) fn fetched(&mut self, agent: usize, blob: BlobId, task: TaskId, from: &[ProverId]) {
-        let now = self.now;
-        let serves = |it: &crate::agent::Agent| {
-            let here = it.is_up() && it.cut_until <= now;
-            here && from.contains(&it.prover) && it.store.contains(&blob)
-        };
-        let reachable = !self.is_cut(agent) && self.agents.iter().any(serves);
-        let found = reachable && !self.rng.chance(self.options.fetch_loss);
-        let fact = self.facts.get(&blob).filter(|it| found && it.task == task);
+        self.counts.bytes += PROOF_BITS / 8;
         let credulous = self.options.mutation == Mutation::AcceptEverything;
-        let Some((statement, maker)) =
-            fact.filter(|it| it.valid || credulous).map(|it| (it.statement, it.maker))
-        else {
-            self.feed(agent, Input::FetchFailed { blob });
+        let fact = &self.truth.facts[index(number)];
+        if !(fact.valid || credulous) || self.truth.task(fetch.task) != Some(fact.task) {
+            self.feed(agent, Input::FetchFailed { blob: fetch.blob });
             return;
-        };
-        self.agents[agent].store.insert(blob);
-        let credit = self.credit(maker);
-        self.feed(agent, Input::Accepted { task, statement, blob, credit });
+        }
+        let (statement, maker, total) = (fact.statement, fact.maker, fact.total);
+        if self.agents[agent].store.insert(number) {
+            self.truth.facts[index(number)].copies += 1;
+        }
+        let credit = self.credit(maker, total);
+        self.feed(agent, Input::Accepted { task: fetch.task, statement, blob: fetch.blob, credit });
     }
 
     /// The contract takes a root only if everything below it verifies.
-    fn submit(&mut self, agent: usize, slot: Slot, statement: StatementId, blob: BlobId) {
-        let prover = self.agents[agent].prover;
-        let revealed = self.l1.revealed().into_iter().find(|(it, ..)| *it == slot);
-        let Some(content) = revealed.and_then(|(_, block, _)| self.contents.get(&block)) else {
-            return;
-        };
-        match settles(content, blob, &self.facts) {
-            Ok(_) => {
-                let units = content.tree.nodes().len() as u64 * self.options.params.units[1];
-                let (end, credit, payee) = (content.root().0, statement.0, payout_of(prover));
+    fn submit(&mut self, agent: usize, slot: Slot, blob: BlobId) {
+        let revealed = self.l1.revealed().into_iter().find(|it| it.slot == slot);
+        let Some(block) = revealed.map(|it| it.block) else { return };
+        let Some(&content) = self.numbers.get(&block) else { return };
+        let content = &self.contents[index(content)];
+        match settles(content, blob, &self.truth) {
+            Ok(used) => {
+                let units = used.len() as u64 * self.options.params.units[1];
+                let statement =
+                    self.truth.fact(blob).map_or(StatementId::default(), |it| it.statement);
+                let (end, credit) = (content.root().0, statement.0);
+                let payee = payout_of(self.agents[agent].prover);
+                self.judge_credit(agent, blob);
                 let pool = u128::from(units);
                 let settled = L1Event::Settled { slot, end, credit, payee, units, pool };
-                let delay = self.rng.between(0, 2);
-                let number = self.l1.next_number() + delay;
-                self.l1.send(settled, number);
+                if self.sent.iter().all(|it| it.blob != blob) {
+                    self.sent.push(Sent { slot, block, blob, at: self.now });
+                }
+                self.include(agent, settled);
             }
             Err(why) => {
                 let what = format!("submits a root for slot {slot} that L1 refuses: {why}");
-                self.checks.fail(self.now, prover, &what);
+                self.broken(agent, Invariant::TrueRoots, &what);
             }
         }
     }
 
-    /// Milliseconds of proving that the settled roots stand on.
-    pub(super) fn used_ms(&self) -> u64 {
-        let roots = self.l1.blocks.iter().flat_map(|it| &it.events).filter_map(|event| {
-            let L1Event::Settled { credit, .. } = *event else { return None };
-            let mut roots = self.facts.iter();
-            roots.find(|(_, it)| it.statement.0 == credit && it.valid).map(|(&blob, _)| blob)
-        });
-        let mut used: BTreeSet<BlobId> = BTreeSet::new();
-        let mut open: Vec<BlobId> = roots.collect();
-        while let Some(blob) = open.pop() {
-            let fact = self.facts.get(&blob).filter(|_| used.insert(blob));
-            open.extend(fact.into_iter().flat_map(|it| &it.children));
+    /// A settlement waits for its inclusion, longer in a fee spike, for ever if it is censored.
+    fn include(&mut self, agent: usize, settled: L1Event) {
+        if self.options.l1.censor_first {
+            let censored = *self.censored.get_or_insert(agent);
+            if censored == agent {
+                return;
+            }
         }
-        used.iter().filter_map(|it| self.facts.get(it)).map(|it| it.took_ms).sum()
+        let [low, high] = self.options.l1.inclusion;
+        let mut wait = self.rng.between(low, high);
+        if self.rng.chance(self.options.l1.spike) {
+            wait += self.options.l1.spike_blocks;
+        }
+        let at = self.l1.next_number() + wait;
+        self.l1.send(settled, at);
+    }
+
+    /// Whether the sequencer's block holds a task that this agent's lanes cannot prove.
+    pub(super) fn kills(&self, agent: usize, task: TaskId) -> bool {
+        let Some(number) = self.truth.task(task) else { return false };
+        let place = self.truth.places[index(number)];
+        let kind = self.sequencer_of(u64::from(place.content));
+        let tree = &self.contents[index(place.content)].tree;
+        let node = tree.nodes()[index(place.place)];
+        let poison = match kind {
+            Sequencer::ProverKiller => true,
+            Sequencer::RollupKiller => self.agents[agent].class() == protocol::Class::Rollup,
+            Sequencer::Honest
+            | Sequencer::Withholds
+            | Sequencer::RevealsLate
+            | Sequencer::NeverReveals
+            | Sequencer::AloneUndeclared
+            | Sequencer::AloneDeclared => false,
+        };
+        poison && node.kind == protocol::Kind::Base && node.index == 0
     }
 }

@@ -8,16 +8,21 @@ use protocol::{
     assign::keccak::keccak256,
 };
 
-use crate::{content::Content, rng::Rng};
+use super::content::Content;
+use crate::{Sequencer, engine::rng::Rng};
 
 /// Blocks after which a waiting transaction is given up by its sender.
 const PATIENCE_BLOCKS: u64 = 60;
+/// Unix seconds of block 0.
+pub(crate) const GENESIS_S: u64 = 1_000_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub(crate) number: u64,
     pub(crate) hash: Hash,
+    /// Hash of the block before it, and that block's place among all blocks.
     parent: Hash,
+    pub(crate) below: Option<u32>,
     pub(crate) time_s: u64,
     randao: Hash,
     pub(crate) events: Vec<L1Event>,
@@ -48,18 +53,28 @@ enum Verdict {
     Drop,
 }
 
+/// A revealed block.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Revealed {
+    pub(crate) slot: Slot,
+    pub(crate) block: BlockId,
+    pub(crate) time_s: u64,
+}
+
 /// The chain and the transactions that wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct L1 {
     params: Params,
-    pub(crate) blocks: Vec<Block>,
+    /// Every block that ever was.
+    pub(crate) all: Vec<Block>,
+    /// Places of the canonical ones.
+    pub(crate) canon: Vec<u32>,
     pending: Vec<Pending>,
     scheduled: BTreeSet<Slot>,
     pub(crate) undone: u64,
+    /// The contract forgets what it settled (a mistake).
+    pub(crate) pays_twice: bool,
 }
-
-/// Unix seconds of block 0.
-pub(crate) const GENESIS_S: u64 = 1_000_000;
 
 /// Who a prover's proofs pay.
 pub(crate) fn payout_of(prover: ProverId) -> Address {
@@ -79,13 +94,20 @@ pub(crate) fn registration(prover: ProverId, rollup: u16, vm: u16) -> L1Event {
 impl L1 {
     /// A chain up to the block before slot 0, with these registrations in its first block.
     pub(crate) fn new(params: Params, registrations: Vec<L1Event>, rng: &mut Rng) -> Self {
-        let (blocks, scheduled) = (Vec::new(), BTreeSet::new());
-        let mut l1 = Self { params, blocks, pending: Vec::new(), scheduled, undone: 0 };
+        let mut l1 = Self {
+            params,
+            all: Vec::new(),
+            canon: Vec::new(),
+            pending: Vec::new(),
+            scheduled: BTreeSet::new(),
+            undone: 0,
+            pays_twice: false,
+        };
         let owner = Address([0x77; 20]);
         let sequencer =
             L1Event::SequencerRegistered { sequencer: SequencerId(0), owner, mesh_key: [7; 32] };
         for event in registrations.into_iter().chain([sequencer]) {
-            l1.send(event, 1);
+            l1.send(event, 0);
         }
         while l1.next_number() < l1.params.genesis_block {
             let time_s = GENESIS_S + l1.next_number() * l1.params.l1_block_s;
@@ -94,8 +116,16 @@ impl L1 {
         l1
     }
 
+    pub(crate) fn tip(&self) -> Option<&Block> {
+        self.canon.last().map(|&it| &self.all[it as usize])
+    }
     pub(crate) fn next_number(&self) -> u64 {
-        self.blocks.last().map_or(0, |it| it.number + 1)
+        self.canon.len() as u64
+    }
+    /// Whether a block is canonical.
+    pub(crate) fn stands(&self, place: u32) -> bool {
+        let number = self.all[place as usize].number;
+        usize::try_from(number).is_ok_and(|it| self.canon.get(it) == Some(&place))
     }
 
     /// A transaction that can be in a block from `not_before` on.
@@ -104,34 +134,65 @@ impl L1 {
     }
 
     /// Sends what the sequencer of a slot sends, once.
-    pub(crate) fn schedule(&mut self, slot: Slot, content: &Content, rng: &mut Rng) {
+    pub(crate) fn schedule(
+        &mut self,
+        slot: Slot,
+        content: &Content,
+        (kind, after): (Sequencer, u64),
+        rng: &mut Rng,
+    ) {
         if !self.scheduled.insert(slot) {
             return;
         }
-        let start = self.params.slot_start(slot);
+        let params = &self.params;
+        let (start, reveal) =
+            (params.slot_start(slot), params.slot_start(slot) + params.proposal_blocks);
         let commitment = content.commitment;
         let mut hash = || keccak256(&[&rng.bits().to_be_bytes()]);
         let (seed, score, txs) = (hash(), hash(), hash().0);
         let sequencer = SequencerId(0);
+        let t1 = reveal + params.proving_blocks * 6 / 10;
+        let last = params.reveal_blocks - 1;
+        let late = if kind == Sequencer::RevealsLate { last } else { after.min(last) };
         self.send(L1Event::Seed { slot, seed }, start);
         self.send(L1Event::Proposed { slot, sequencer, commitment, score }, start + 1);
+        if kind == Sequencer::NeverReveals {
+            return;
+        }
         let count = u16::try_from(content.calls.len()).unwrap_or(u16::MAX);
         let revealed = L1Event::Revealed { slot, block: content.block, commitment, txs, count };
-        let late = rng.between(0, self.params.reveal_blocks - 2);
-        self.send(revealed, start + self.params.proposal_blocks + late);
+        self.send(revealed, reveal + late);
+        if kind == Sequencer::AloneDeclared {
+            self.send(L1Event::Named { slot, prover: ProverId(0), alone: true }, reveal);
+        }
+        if matches!(kind, Sequencer::AloneDeclared | Sequencer::AloneUndeclared) {
+            let (end, payee) = (content.root().0, Address([0x77; 20]));
+            let units = content.tasks.len() as u64;
+            let settled = L1Event::Settled {
+                slot,
+                end,
+                credit: [0; 32],
+                payee,
+                units,
+                pool: u128::from(units),
+            };
+            self.send(settled, t1);
+        }
     }
 
     /// Mines one block with everything that fits.
     pub(crate) fn mine(&mut self, time_s: u64, rng: &mut Rng) {
         let number = self.next_number();
-        let parent = self.blocks.last().map_or(Hash::default(), |it| it.hash);
-        let time_s = self.blocks.last().map_or(time_s, |it| time_s.max(it.time_s + 1));
+        let below = self.canon.last().copied();
+        let (parent, before_s) = self.tip().map_or((Hash::default(), 0), |it| (it.hash, it.time_s));
+        let time_s = time_s.max(before_s + 1);
         let bits = rng.bits().to_be_bytes();
         let hash = keccak256(&[b"L1 block", &parent.0, &bits]);
         let randao = keccak256(&[b"randao", &bits]);
-        self.blocks.push(Block { number, hash, parent, time_s, randao, events: Vec::new() });
+        self.canon.push(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        self.all.push(Block { number, hash, parent, below, time_s, randao, events: Vec::new() });
         for pending in core::mem::take(&mut self.pending) {
-            match self.verdict(number, &pending) {
+            match self.verdict(number, time_s, &pending) {
                 Verdict::Take => self.take(pending.event),
                 Verdict::Wait => self.pending.push(pending),
                 Verdict::Drop => (),
@@ -140,13 +201,13 @@ impl L1 {
     }
 
     fn take(&mut self, event: L1Event) {
-        if let Some(block) = self.blocks.last_mut() {
+        if let Some(block) = self.all.last_mut() {
             block.events.push(event);
         }
     }
 
     /// What the contracts say.
-    fn verdict(&self, number: u64, pending: &Pending) -> Verdict {
+    fn verdict(&self, number: u64, time_s: u64, pending: &Pending) -> Verdict {
         if number < pending.not_before {
             return Verdict::Wait;
         }
@@ -159,11 +220,19 @@ impl L1 {
                 Verdict::Drop
             }
             L1Event::Revealed { slot, .. } if !self.has_proposal(slot) => Verdict::Wait,
-            L1Event::Revealed { .. } if self.params.build_ahead_max < self.unsettled() => {
+            L1Event::Revealed { .. } if self.params.build_ahead_max < self.open(time_s) => {
                 Verdict::Wait
             }
-            L1Event::Settled { slot, .. } if self.is_settled(slot) => Verdict::Drop,
-            L1Event::Settled { slot, .. } if self.oldest_unsettled() != Some(slot) => Verdict::Wait,
+            L1Event::Settled { slot, .. } if self.is_settled(slot) => {
+                if self.pays_twice {
+                    Verdict::Take
+                } else {
+                    Verdict::Drop
+                }
+            }
+            L1Event::Settled { slot, .. } if self.oldest_open(time_s) != Some(slot) => {
+                Verdict::Wait
+            }
             L1Event::ProverRegistered { .. }
             | L1Event::ProverLeft { .. }
             | L1Event::Named { .. }
@@ -182,10 +251,12 @@ impl L1 {
         let kept = self.next_number().saturating_sub(depth).max(floor);
         let mut again = Vec::new();
         while kept < self.next_number() {
-            let Some(block) = self.blocks.pop() else { break };
+            let Some(place) = self.canon.pop() else { break };
             self.undone += 1;
-            let events = block.events.into_iter();
-            let back = events.map(|event| Pending { not_before: block.number, event });
+            let block = &self.all[place as usize];
+            let not_before = block.number;
+            let events = block.events.iter().cloned();
+            let back = events.map(|event| Pending { not_before, event });
             again.splice(0..0, back);
         }
         again.append(&mut self.pending);
@@ -195,8 +266,10 @@ impl L1 {
         }
     }
 
-    fn events(&self) -> impl DoubleEndedIterator<Item = (&Block, &L1Event)> {
-        self.blocks.iter().flat_map(|block| block.events.iter().map(move |event| (block, event)))
+    /// Canonical events after the first block, which holds registrations alone.
+    pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = (&Block, &L1Event)> {
+        let blocks = self.canon.iter().skip(1).map(|&it| &self.all[it as usize]);
+        blocks.flat_map(|block| block.events.iter().map(move |event| (block, event)))
     }
     fn has_seed(&self, slot: Slot) -> bool {
         self.events().any(|(_, it)| matches!(it, L1Event::Seed { slot: s, .. } if *s == slot))
@@ -206,25 +279,33 @@ impl L1 {
     }
     /// Whether the slot's root proof was accepted.
     pub(crate) fn is_settled(&self, slot: Slot) -> bool {
-        self.events().any(|(_, it)| matches!(it, L1Event::Settled { slot: s, .. } if *s == slot))
+        self.settled_s(slot).is_some()
     }
-    /// Revealed slots with their blocks and times, oldest first.
-    pub(crate) fn revealed(&self) -> Vec<(Slot, BlockId, u64)> {
-        let mut all: Vec<_> = self
+    /// Revealed slots, oldest first.
+    pub(crate) fn revealed(&self) -> Vec<Revealed> {
+        let mut all: Vec<Revealed> = self
             .events()
             .filter_map(|(at, event)| {
                 let L1Event::Revealed { slot, block, .. } = *event else { return None };
-                Some((slot, block, at.time_s))
+                Some(Revealed { slot, block, time_s: at.time_s })
             })
             .collect();
         all.sort_unstable();
         all
     }
-    fn unsettled(&self) -> u64 {
-        self.revealed().iter().filter(|it| !self.is_settled(it.0)).count() as u64
+    /// Whether nobody can settle this reveal any more.
+    pub(crate) fn is_lapsed(&self, revealed: &Revealed, time_s: u64) -> bool {
+        let params = &self.params;
+        let blocks = params.proving_blocks + params.halting_blocks + params.backup_blocks;
+        revealed.time_s + blocks * params.l1_block_s < time_s
     }
-    fn oldest_unsettled(&self) -> Option<Slot> {
-        self.revealed().into_iter().map(|(slot, ..)| slot).find(|&it| !self.is_settled(it))
+    fn open(&self, time_s: u64) -> u64 {
+        let open = |it: &Revealed| !self.is_settled(it.slot) && !self.is_lapsed(it, time_s);
+        self.revealed().iter().filter(|it| open(it)).count() as u64
+    }
+    fn oldest_open(&self, time_s: u64) -> Option<Slot> {
+        let open = |it: &Revealed| !self.is_settled(it.slot) && !self.is_lapsed(it, time_s);
+        self.revealed().into_iter().find(open).map(|it| it.slot)
     }
     /// Time of a slot's settlement, Unix seconds.
     pub(crate) fn settled_s(&self, slot: Slot) -> Option<u64> {
