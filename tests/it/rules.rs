@@ -9,58 +9,17 @@ use std::{
 /// Rules that no code cites, each with its reason. A rule that is cited must leave this list.
 const UNCITED: &[(&str, &str)] = &[
     ("R1.5", "coded: wire's envelope; its tests compare digests with EIP-712"),
-    ("R2.5", "coded: Slots.sol, which cites R2 as a whole"),
-    ("R3.4", "not built yet: faults of sequencers"),
-    ("R5.4", "not built yet: hedging"),
     ("R6.1", "not built yet: T1"),
     ("R6.2", "said: open until an opening or a proof is shown (Questions, 1)"),
-    ("R6.3", "not built yet: opening to everybody near the deadline"),
     ("R6.4", "not built yet: backup"),
-    ("R7.2", "said: data is on L1, so no certificate is needed"),
-    ("R8.1", "coded: circuits and Rewards.sol, which cite R8 as a whole"),
     ("R8.2", "coded: acceptance, which cites R8 as a whole"),
-    ("R9.3", "not built yet: coverage and take-over share"),
-    ("R9.4", "not built yet: one list per epoch"),
     ("R9.5", "said: it forbids a mechanism"),
-    ("R10.2", "not built yet: suspension and no-show"),
     ("R10.4", "said: it sizes bonds, which a deployment does"),
-    ("R11.1", "not built yet: alarms about progress; the worlds show the rest"),
-    ("R12.1", "not built yet: carry-over"),
-    ("R15.1", "not built yet: payee commitments"),
 ];
 
 /// Worlds that the specification names and that are not written yet.
-const WORLDS_TO_COME: &[&str] = &[
-    "build-ahead",
-    "censored-backup",
-    "censored-submitter",
-    "change-over",
-    "cheap-left-child",
-    "chosen-randao",
-    "copied-settlement",
-    "declared-self-proving",
-    "false-losses",
-    "fee-spike",
-    "hidden-credit",
-    "joins-and-leaves",
-    "late-release",
-    "leaving-after-snapshot",
-    "never-deliver",
-    "never-deliver-crown",
-    "ordered-against-rivals",
-    "phantom-lanes",
-    "private-payees",
-    "refused-sibling",
-    "reorg-l1",
-    "reorg-l2",
-    "self-proving-undeclared",
-    "silent-name",
-    "sniping",
-    "third-refuses",
-    "unprovable-tx",
-    "watchers-lie",
-    "witnesses-for-friends",
-];
+const WORLDS_TO_COME: &[&str] =
+    &["change-over", "joins-and-leaves", "private-payees", "reorg-l2", "silent-name"];
 
 /// Rules of the specification: R1 to R16.
 const RULES: u32 = 16;

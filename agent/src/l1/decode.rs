@@ -85,9 +85,9 @@ fn registry_event(event: RegistryEvents) -> Option<L1Event> {
             owner: address(e.owner),
             mesh_key: e.meshKey.0,
         }),
-        // An epoch's set does not shrink: lanes that left are lost by their missing beats.
-        RegistryEvents::ProverLeft(_)
-        | RegistryEvents::SequencerLeft(_)
+        // An epoch's set does not shrink: its lanes that stop are lost by their missing beats.
+        RegistryEvents::ProverLeft(e) => Some(L1Event::ProverLeft { prover: ProverId(e.prover) }),
+        RegistryEvents::SequencerLeft(_)
         | RegistryEvents::ProverWithdrew(_)
         | RegistryEvents::SequencerWithdrew(_) => None,
     }

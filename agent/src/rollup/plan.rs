@@ -12,7 +12,7 @@ use circuits::tx::{WitnessError, Words};
 use circuits::vm::log_hash;
 use protocol::assign::{TaskWords, task_id};
 use protocol::tree::Tree;
-use protocol::{BlockId, Input, Kind, Node, PlannedTask, TaskId, Word};
+use protocol::{BlockId, BlockPlan, Input, Kind, Node, PlannedTask, TaskId, Word};
 
 use super::data::{BlockData, DataError, Tx, block_id};
 use super::execute::{Programs, TxFault, TxRun, run_tx};
@@ -174,7 +174,8 @@ impl Plan {
     pub(crate) fn planned(&self) -> Input {
         let tasks = self.tasks.iter();
         let tasks = tasks.map(|it| PlannedTask { node: it.node, task: it.task }).collect();
-        Input::Planned { block: self.block, calls: self.calls(), tasks }
+        let plan = BlockPlan { calls: self.calls().into(), tasks };
+        Input::Planned { block: self.block, plan }
     }
 
     fn root(&self) -> &Words {

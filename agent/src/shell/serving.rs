@@ -60,8 +60,12 @@ impl Remains {
                 self.0.remove(&slot);
                 continue;
             };
-            let tasks = machine.round(slot).into_iter().flat_map(|round| &round.tasks);
-            let proofs = tasks.flat_map(|task| machine.ledger().of(task.id));
+            let round = machine.round(slot);
+            let tasks = round.into_iter().flat_map(protocol::round::Round::followed);
+            let proofs = tasks.flat_map(|(task, _)| {
+                let id = round.map(|it| it.spot(task).id);
+                id.map(|id| machine.ledger().of(id)).unwrap_or_default()
+            });
             let kept = self.0.entry(slot).or_insert_with(|| (reveal.block, BTreeSet::new()));
             kept.1.extend(proofs.map(|proof| proof.blob));
         }
@@ -121,8 +125,8 @@ impl BlobSource for Serving {
 #[cfg(test)]
 mod tests {
     use protocol::{
-        Address, Credit, Hash, Input, Kind, L1Event, Millis, Node, Params, PlannedTask, ProverId,
-        SequencerId, StatementId, TaskId,
+        Address, BlockPlan, Credit, Hash, Input, Kind, L1Event, Millis, Node, Params, PlannedTask,
+        ProverId, SequencerId, StatementId, TaskId,
     };
 
     use super::*;
@@ -173,7 +177,8 @@ mod tests {
             let node = |kind| Node { kind, level: 0, index: 0, call: 0 };
             let places = [node(Kind::Base), node(Kind::Root)].into_iter().zip([11, 12]);
             let tasks = places.map(|(node, id)| PlannedTask { node, task: TaskId([id; 32]) });
-            world.step(Input::Planned { block, calls: vec![0], tasks: tasks.collect() });
+            let plan = BlockPlan { calls: [0].into(), tasks: tasks.collect() };
+            world.step(Input::Planned { block, plan });
             for (blob, id) in PROOFS.into_iter().zip([11, 12]) {
                 let (task, statement) = (TaskId([id; 32]), StatementId([id; 32]));
                 world.step(Input::Accepted { task, statement, blob, credit: credit() });

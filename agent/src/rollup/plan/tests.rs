@@ -111,7 +111,8 @@ fn task_ids_are_distinct_and_the_same_for_everybody() {
     assert_eq!(ids.len(), plan.tasks().len());
     let again = world.plan(&block, &witnesses).unwrap();
     assert_eq!(again, plan);
-    let Input::Planned { block: id, calls, tasks } = plan.planned() else { panic!("planned") };
+    let Input::Planned { block: id, plan: asked } = plan.planned() else { panic!("planned") };
+    let (calls, tasks) = (asked.calls.to_vec(), asked.tasks.to_vec());
     assert_eq!((id, calls.len(), tasks.len()), (plan.block(), 2, 6));
     let other_set = PlanRules { set: [2; 32], ..world.rules() };
     let data = block.encode(PROOF).unwrap();
