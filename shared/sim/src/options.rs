@@ -243,9 +243,6 @@ impl WorldOptions {
             units: [0, 30, 30, 30, 30, 30],
             // One tx of three calls: 3 vm + 3 kernels + base.
             subtree_units: 210,
-            // The root and its two merges: more would keep a world of 24 lanes busy with copies.
-            hot_levels: 2,
-            hot_copies: 3,
             ..Params::devnet()
         }
     }
@@ -337,6 +334,7 @@ impl WorldOptions {
         };
         options.params.genesis_block = 4;
         options.params.hot_levels = 7;
+        options.params.hot_copies = 3;
         options.params.proving_blocks = options.proving_blocks(txs, calls, lanes, vm_lanes);
         options
     }
