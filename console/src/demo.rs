@@ -106,7 +106,7 @@ mod tests {
         model.size = (120, 60);
         update(&mut model, Msg::Link(LinkMsg::Snapshot(Box::new(snapshot))));
         let shown = frame(&model, console_core::Look::default());
-        assert!(shown.contains("SIMULATED") && shown.contains("▒ proving"), "{shown}");
+        assert!(shown.contains("SIMULATED") && shown.contains("▒▒"), "{shown}");
     }
 
     #[test]
