@@ -250,28 +250,22 @@ impl Round {
     /// is one, nothing below it needs to be made.
     #[must_use]
     pub fn known_above(&self, task: usize) -> Option<usize> {
-        let (mut at, mut known) = (Some(task), None);
-        while let Some(here) = at {
-            if self.is_known(here) {
-                known = Some(here);
-            }
-            at = self.layout.parents(here).next();
-        }
-        known
+        self.topmost(task, |it| self.is_known(it))
     }
     /// The same among proofs that we hold, or whose makers are here to give them.
     #[must_use]
     pub fn vouched_above(&self, task: usize) -> Option<usize> {
-        let (mut at, mut known) = (Some(task), None);
-        while let Some(here) = at {
+        self.topmost(task, |here| {
             let it = self.tasks.get(&here);
             let there = it.and_then(Task::offer).is_some_and(|(maker, _)| self.is_alive(maker));
-            if it.is_some_and(|it| it.accepted) || there {
-                known = Some(here);
-            }
-            at = self.layout.parents(here).next();
-        }
-        known
+            it.is_some_and(|it| it.accepted) || there
+        })
+    }
+
+    /// The last one that `fits` on the way from a task to the root, both included.
+    fn topmost(&self, task: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+        let way = core::iter::successors(Some(task), |&it| self.layout.parents(it).next());
+        way.filter(|&it| fits(it)).last()
     }
     /// A proof that one of our lanes needs does not exist: the lane may make it itself.
     pub(crate) fn miss(&mut self, task: usize) {
@@ -334,11 +328,17 @@ impl Round {
     /// claim that lasts too long (R4.3, R5.4), none of a task that was given up as poison (R5.3).
     fn has_room(&self, now: Millis, task: usize, params: &Params) -> bool {
         let Some(it) = self.tasks.get(&task) else { return false };
-        let hot = self.layout.is_hot(task, params);
+        it.holds.len() < self.room(now, task, params) && !it.is_given_up(params)
+    }
+
+    /// How many lanes may work on a task at the same time.
+    pub(crate) fn room(&self, now: Millis, task: usize, params: &Params) -> usize {
+        if self.layout.is_hot(task, params) {
+            return params.hot_copies;
+        }
         let hedge_ms = params.hedge_ms(self.spot(task).node.kind);
-        let late = it.holds.values().filter(|hold| hold.since.after(hedge_ms) <= now).count();
-        let room = if hot { params.hot_copies } else { 1 + late };
-        it.holds.len() < room && !it.is_given_up(params)
+        let holds = self.tasks.get(&task).map(|it| it.holds.values()).into_iter().flatten();
+        1 + holds.filter(|hold| hold.since.after(hedge_ms) <= now).count()
     }
 
     /// Claims on a task whose proof is known bind nobody any more.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{keccak::keccak256, shuffle};
 use crate::{
     domain::{Class, Hash, LaneId, Node, ProverId},
+    epoch::rolling::{Rolling, rolled},
     params::Params,
 };
 
@@ -80,25 +81,29 @@ const fn class_number(class: Class) -> u8 {
     }
 }
 
-/// All lanes that can prove `class`, shuffled (a `vm` lane is in both decks), and those that were
-/// dealt least often in this epoch first (R4.2).
+/// All lanes that can prove `class`: a `vm` lane is in both decks.
+fn able(lanes: &BTreeMap<LaneId, Class>, class: Class) -> Vec<LaneId> {
+    let able = lanes.iter().filter(|&(_, &it)| Params::can_prove(it, class));
+    able.map(|(&lane, _)| lane).collect()
+}
+
+/// The same, shuffled.
+fn shuffled(lanes: &BTreeMap<LaneId, Class>, seed: Hash, class: Class) -> Vec<LaneId> {
+    let able = able(lanes, class);
+    let count = u32::try_from(able.len()).unwrap_or(u32::MAX);
+    let key = keccak256(&[&seed.0, &[class_number(class)]]);
+    let shuffled = shuffle::shuffled_indices(count, key);
+    shuffled.into_iter().map(|it| able[it as usize]).collect()
+}
+
+/// A class's deck: shuffled, and those that were dealt least often in this epoch first (R4.2).
 fn deck(
     lanes: &BTreeMap<LaneId, Class>,
     seed: Hash,
     class: Class,
     times: &dyn Fn(Class, LaneId) -> u32,
 ) -> Vec<LaneId> {
-    let able: Vec<LaneId> = lanes
-        .iter()
-        .filter(|&(_, &it)| Params::can_prove(it, class))
-        .map(|(&lane, _)| lane)
-        .collect();
-    let count = u32::try_from(able.len()).unwrap_or(u32::MAX);
-    let key = keccak256(&[&seed.0, &[class_number(class)]]);
-    let shuffled = shuffle::shuffled_indices(count, key);
-    let mut order: Vec<LaneId> = shuffled.into_iter().map(|it| able[it as usize]).collect();
-    order.sort_by_key(|&lane| times(class, lane));
-    order
+    rolled(shuffled(lanes, seed, class), |lane| times(class, lane))
 }
 
 /// What stands for the number of times of a lane that is dealt nothing: it is on probation (R1.4).
@@ -111,17 +116,15 @@ pub fn times_dealt(
     lanes: &BTreeMap<LaneId, Class>,
     earlier: &[(Hash, u16)],
 ) -> BTreeMap<(Class, LaneId), u32> {
-    let mut times: BTreeMap<(Class, LaneId), u32> = BTreeMap::new();
-    for &(seed, txs) in earlier {
-        for class in [Class::Rollup, Class::Vm] {
-            let so_far = |class, lane| times.get(&(class, lane)).copied().unwrap_or(0);
-            let order = deck(lanes, seed, class, &so_far);
-            for &lane in order.iter().cycle().take(usize::from(txs)) {
-                *times.entry((class, lane)).or_default() += 1;
-            }
-        }
-    }
-    times
+    let earlier: Vec<(Hash, u32)> =
+        earlier.iter().map(|&(seed, txs)| (seed, u32::from(txs))).collect();
+    let of = |class| {
+        let able = able(lanes, class);
+        let shuffle = |seed| shuffled(lanes, seed, class);
+        let rolling = Rolling::replay(able.iter().copied(), &earlier, shuffle);
+        able.into_iter().map(move |lane| ((class, lane), rolling.times(lane)))
+    };
+    [Class::Rollup, Class::Vm].into_iter().flat_map(of).collect()
 }
 
 const fn gcd(a: usize, b: usize) -> usize {

@@ -216,7 +216,7 @@ impl Coordinator {
         };
         let Some(live) = self.claims.live(lane).filter(|it| it.slot == slot) else { return };
         let held = round.task(task).map_or(0, |it| it.holds.len());
-        if self.room(round, task) >= held {
+        if round.room(self.now, task, &self.params) >= held {
             return;
         }
         let invested = match live.stage {
@@ -229,14 +229,6 @@ impl Coordinator {
         } else if !invested {
             self.end_own(self.now, lane, End::plain(Previous::Released), actions);
         }
-    }
-
-    /// How many lanes may work on a task at the same time.
-    fn room(&self, round: &crate::round::Round, task: usize) -> usize {
-        let hedge_ms = self.params.hedge_ms(round.spot(task).node.kind);
-        let holds = round.task(task).map(|it| it.holds.values()).into_iter().flatten();
-        let late = holds.filter(|it| it.since.after(hedge_ms) <= self.now).count();
-        if round.layout.is_hot(task, &self.params) { self.params.hot_copies } else { 1 + late }
     }
 
     /// Ends an own claim in work, and everybody's view of it with it.
