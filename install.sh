@@ -5,7 +5,7 @@
 #   ./install.sh devnet [options] build, then run a devnet with an embedded L1 and the console
 #   ./install.sh test             everything CI runs
 #
-# Options of devnet are those of `coppice-agent devnet` (--headless, --slots N, --json, --keep).
+# Options of devnet are those of `coppice-agent devnet` (--headless, --slots N, --json, --keep, --chaos EVENT).
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -11,6 +11,7 @@
 //! settle. A sequencer does the same without lanes.
 
 mod budget;
+mod disturb;
 mod endpoint;
 mod error;
 mod gossip;
@@ -39,13 +40,14 @@ use tokio::{
 };
 use wire::{Domain, Reject, Signed, Verified};
 
-use self::{error::Close, gossip::Board, peers::Table};
 pub(crate) use self::{
+    disturb::{DELAY_MAX, Disturbance},
     error::{FetchError, MeshError},
     members::{Bootstrap, Members, PeerId, Prover, Role},
     tls::MeshKey,
     transfer::BlobSource,
 };
+use self::{error::Close, gossip::Board, peers::Table};
 
 /// What a mesh needs to start.
 pub(crate) struct MeshConfig {
@@ -63,6 +65,8 @@ pub(crate) struct MeshConfig {
     pub(crate) members: watch::Receiver<Arc<Members>>,
     /// What to serve.
     pub(crate) blobs: Arc<dyn BlobSource>,
+    /// Whether [`Mesh::disturb`] is possible: on a devnet alone.
+    pub(crate) disturbable: bool,
 }
 
 /// News from the mesh. Whoever started it must keep reading: when [`limits::EVENTS_MAX`] wait, no
@@ -134,6 +138,8 @@ struct Shared {
     board: Mutex<Board>,
     /// The table changed: somebody may have to be dialled.
     redial: Notify,
+    /// What is done to our datagrams on purpose; only a devnet has it.
+    weather: Option<watch::Sender<Disturbance>>,
     stop: watch::Sender<bool>,
 }
 
@@ -173,8 +179,10 @@ impl Mesh {
     pub(crate) fn start(
         config: MeshConfig,
     ) -> Result<(Self, mpsc::Receiver<MeshEvent>), MeshError> {
-        let MeshConfig { key, listen, advertise, bootstrap, domain, members, blobs } = config;
-        let endpoint = endpoint::open(&key, listen, members.clone())?;
+        let MeshConfig { key, listen, advertise, bootstrap, domain, members, blobs, .. } = config;
+        let weather = config.disturbable.then(|| watch::Sender::new(Disturbance::default()));
+        let disturbed = weather.as_ref().map(watch::Sender::subscribe);
+        let endpoint = endpoint::open(&key, listen, members.clone(), disturbed)?;
         let bound = endpoint
             .local_addr()
             .map_err(|source| MeshError::Listen { address: listen, source })?;
@@ -191,6 +199,7 @@ impl Mesh {
             peers: Mutex::new(table),
             board: Mutex::new(Board::new()),
             redial: Notify::new(),
+            weather,
             stop: watch::Sender::new(false),
         });
         tokio::spawn(endpoint::accept(Arc::clone(&shared)));
@@ -267,6 +276,12 @@ impl Mesh {
         if let Some(connection) = self.shared.peers().cut_off(peer, Instant::now()) {
             Close::Rejected.end(&connection);
         }
+    }
+
+    /// From now on this happens to what we send; `false` if this mesh was not started for that.
+    pub(crate) fn disturb(&self, disturbance: Disturbance) -> bool {
+        let weather = self.shared.weather.as_ref();
+        weather.map(|it| it.send_replace(disturbance)).is_some()
     }
 
     /// All known peers, connected or not, in the order of their keys.

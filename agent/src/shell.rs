@@ -503,6 +503,9 @@ impl Shell {
                 // A client that hung up needs no answer.
                 let _ = reply.send(Reply::Refused { code: "CTL-007".into(), text });
             }
+            Request::Disturb { delay_ms, cut } => {
+                let _ = reply.send(control::disturb(&self.parts.mesh, delay_ms, &cut));
+            }
             Request::Status | Request::Subscribe { .. } => {}
         }
     }

@@ -2,23 +2,28 @@
 //! sequencer, agents, clients; one process per role.
 
 mod chain;
+mod chaos;
 mod clients;
 mod folder;
 mod processes;
 mod report;
 
 use std::{
+    collections::VecDeque,
     ffi::OsStr,
     net::{SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     chain::Chain,
+    chaos::{Chaos, Plan, Spec},
     clients::Clients,
     folder::RunFolder,
     processes::Process,
@@ -31,6 +36,11 @@ use crate::{
     run::now,
     telemetry,
 };
+
+/// Lines of results that are kept while the console has the terminal.
+const RESULTS_MAX: usize = 64;
+/// A console that does not leave the terminal within this time is killed.
+const CONSOLE_STOP_WAIT: Duration = Duration::from_secs(2);
 
 /// Options of `devnet`.
 #[derive(clap::Args, Debug)]
@@ -48,6 +58,13 @@ pub(crate) struct Arguments {
     /// SIGINT.
     #[arg(long)]
     keep: bool,
+    /// What goes wrong on purpose, after the first reveal: kill=0.3@60s, delay=200ms@30s..90s,
+    /// partition=0.5@60s..120s; several with commas.
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    chaos: Vec<Spec>,
+    /// Which agents --chaos takes: the same seed takes the same.
+    #[arg(long, default_value_t = 1, requires = "chaos", value_name = "N")]
+    chaos_seed: u64,
     /// Folder of setup and keys (4 GB), shared by all agents of the machine.
     #[arg(long, env = "COPPICE_CACHE")]
     cache: Option<PathBuf>,
@@ -67,14 +84,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
 
 async fn devnet(arguments: &Arguments, cache: &Path) -> anyhow::Result<u8> {
     say("INSECURE SETUP: this devnet's proofs can be forged by anyone who reads the source");
-    make_keys(cache).await?;
     let preset = Preset::devnet()?;
+    let plan = Plan::new(&arguments.chaos, arguments.chaos_seed, preset.devnet.agents)?;
+    plan.lines().for_each(|line| say(&line));
+    make_keys(cache).await?;
     let folder = RunFolder::create(&data_home()?.join("devnet"), now().0 / 1000)?;
     say(&format!("run folder {}", folder.root().display()));
-    let mut network = Network::start(&preset, &folder, cache).await?;
+    let mut network = Network::start(&preset, &folder, cache, plan).await?;
     say(&format!("L1 at {}", network.chain.url()));
     let ended = if arguments.headless {
-        network.headless(arguments).await
+        network.headless(arguments, &mut Results::Printed).await
     } else {
         network.with_console(&folder, arguments).await
     };
@@ -115,7 +134,16 @@ struct Network {
     processes: Vec<Process>,
     clients: Clients,
     watcher: Watcher,
+    chaos: Chaos,
     window_s: u64,
+}
+
+/// Where lines of results go.
+enum Results {
+    /// To stdout.
+    Printed,
+    /// The console has the terminal: kept until it is gone, the last [`RESULTS_MAX`].
+    Kept(VecDeque<String>),
 }
 
 /// One role before it is started.
@@ -131,7 +159,12 @@ pub(crate) struct Role {
 }
 
 impl Network {
-    async fn start(preset: &Preset, folder: &RunFolder, cache: &Path) -> anyhow::Result<Self> {
+    async fn start(
+        preset: &Preset,
+        folder: &RunFolder,
+        cache: &Path,
+        plan: Plan,
+    ) -> anyhow::Result<Self> {
         let sequencers = roles("sequencer", preset.devnet.sequencers, folder, cache)?;
         let agents = roles("agent", preset.devnet.agents, folder, cache)?;
         let chain = Chain::start(preset, cache, &agents, &sequencers).await?;
@@ -162,27 +195,43 @@ impl Network {
         let clients = Clients::start(preset, &chain, cache, &sequencer.folders.socket)?;
         let watcher = Watcher::new(agent.folders.socket.clone(), chain.l1().clone());
         let window_s = params.proving_blocks * params.l1_block_s;
-        Ok(Self { chain, processes, clients, watcher, window_s })
+        let chaos = Chaos::new(plan, &sequencers, &agents);
+        Ok(Self { chain, processes, clients, watcher, chaos, window_s })
     }
 
-    /// Waits for settled slots and prints them.
-    async fn headless(&mut self, arguments: &Arguments) -> anyhow::Result<u8> {
+    /// Waits for settled slots and prints them; meanwhile what `--chaos` asks for is done.
+    async fn headless(
+        &mut self,
+        arguments: &Arguments,
+        results: &mut Results,
+    ) -> anyhow::Result<u8> {
         let wanted = arguments.slots.unwrap_or(u64::MAX);
         let mut settled = 0;
         while settled < wanted {
             self.check_processes()?;
-            match self.watcher.next(self.window_s).await? {
+            let news = self.watcher.next(self.window_s).await?;
+            let done = match self.watcher.since_reveal() {
+                Some(since) => self.chaos.strike(since, &mut self.processes).await?,
+                None => Vec::new(),
+            };
+            done.iter().try_for_each(|it| results.add(it.line(arguments.json)))?;
+            match news {
                 Watched::Nothing => {}
                 Watched::Progress(text) => say(&text),
                 Watched::Settled(report) => {
                     settled += 1;
-                    print_line(&report.line(arguments.json))?;
+                    results.add(report.line(arguments.json))?;
                 }
+                // Whoever watches the console sees it there, and decides.
+                Watched::Missed(_) if !arguments.headless && arguments.slots.is_none() => {}
                 Watched::Missed(slot) => {
                     let text = format!("slot {slot} was not settled within {} s", self.window_s);
                     return Err(Coded::new("DEV-002", text).exit(Exit::NotSettled).into());
                 }
             }
+        }
+        for event in self.chaos.open() {
+            say(&format!("chaos not reached: {event}"));
         }
         Ok(0)
     }
@@ -214,19 +263,19 @@ impl Network {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let slots = async {
-            match arguments.slots {
-                Some(_) => self.headless(arguments).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
+        let mut results = Results::Kept(VecDeque::new());
+        let ended = tokio::select! {
             status = child.wait() => {
                 let code = status?.code().unwrap_or(1);
                 Ok(u8::try_from(code).unwrap_or(1))
             }
-            ended = slots => ended,
-        }
+            ended = self.headless(arguments, &mut results) => {
+                stop_console(&mut child).await;
+                ended
+            }
+        };
+        results.print()?;
+        ended
     }
 
     async fn stop(self) {
@@ -236,6 +285,40 @@ impl Network {
         }
         drop(self.chain);
     }
+}
+
+impl Results {
+    fn add(&mut self, line: String) -> anyhow::Result<()> {
+        match self {
+            Self::Printed => print_line(&line),
+            Self::Kept(lines) => {
+                say(&line);
+                lines.push_back(line);
+                if lines.len() > RESULTS_MAX {
+                    lines.pop_front();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn print(self) -> anyhow::Result<()> {
+        match self {
+            Self::Printed => Ok(()),
+            Self::Kept(lines) => lines.iter().try_for_each(|line| print_line(line)),
+        }
+    }
+}
+
+/// Ends the console as a signal does, so that it gives the terminal back.
+async fn stop_console(child: &mut tokio::process::Child) {
+    let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(id) = id {
+        // A console that is gone already needs no signal.
+        let _ = kill_process(id, Signal::TERM);
+    }
+    // One that does not end is killed when it is dropped.
+    let _ = tokio::time::timeout(CONSOLE_STOP_WAIT, child.wait()).await;
 }
 
 /// Agents 1 and 2 derive witnesses, the others fetch them (slice section 4).

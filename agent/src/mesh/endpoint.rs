@@ -11,8 +11,8 @@ use std::{
 };
 
 use quinn::{
-    ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokenMemoryCache,
-    TokioRuntime, TransportConfig, ValidationTokenConfig, VarInt,
+    ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, Runtime as _, ServerConfig,
+    TokenMemoryCache, TokioRuntime, TransportConfig, ValidationTokenConfig, VarInt,
     crypto::{
         CryptoError, HmacKey,
         rustls::{QuicClientConfig, QuicServerConfig},
@@ -27,6 +27,7 @@ use tracing::debug;
 use super::{
     Shared,
     budget::Budget,
+    disturb::{Disturbance, Disturbed},
     error::MeshError,
     limits, link,
     members::PeerId,
@@ -34,8 +35,13 @@ use super::{
     tls::{Gate, MeshKey},
 };
 
-/// Opens the socket, client and server at once.
-pub(super) fn open(key: &MeshKey, listen: SocketAddr, gate: Gate) -> Result<Endpoint, MeshError> {
+/// Opens the socket, client and server at once; with `weather` its datagrams can be disturbed.
+pub(super) fn open(
+    key: &MeshKey,
+    listen: SocketAddr,
+    gate: Gate,
+    weather: Option<watch::Receiver<Disturbance>>,
+) -> Result<Endpoint, MeshError> {
     let tls = QuicServerConfig::try_from(key.server_config(gate)?).map_err(|_| MeshError::Suite)?;
     let mut tokens = ValidationTokenConfig::default();
     tokens.lifetime(limits::TOKEN_LIFETIME);
@@ -46,12 +52,15 @@ pub(super) fn open(key: &MeshKey, listen: SocketAddr, gate: Gate) -> Result<Endp
         .max_incoming(limits::INCOMING_MAX)
         .incoming_buffer_size(limits::INCOMING_BYTES)
         .incoming_buffer_size_total(limits::INCOMING_BYTES_ALL);
-    let socket = std::net::UdpSocket::bind(listen);
-    socket
-        .and_then(|it| {
-            Endpoint::new(endpoint_config(key), Some(server), it, Arc::new(TokioRuntime))
-        })
-        .map_err(|source| MeshError::Listen { address: listen, source })
+    let opened = std::net::UdpSocket::bind(listen).and_then(|socket| {
+        let mut socket = TokioRuntime.wrap_udp_socket(socket)?;
+        if let Some(weather) = weather {
+            socket = Arc::new(Disturbed::new(socket, weather));
+        }
+        let (config, runtime) = (endpoint_config(key), Arc::new(TokioRuntime));
+        Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
+    });
+    opened.map_err(|source| MeshError::Listen { address: listen, source })
 }
 
 /// Limits that hold for strangers, in both directions.

@@ -69,6 +69,8 @@ pub(super) const SIMULTANEOUS: Duration = Duration::from_secs(5);
 /// Frames waiting for one peer, at most 202 B each: 200 KiB. A peer that lets more pile up is
 /// disconnected, and gets what it missed from the store when it is back.
 pub(super) const OUTBOX_MAX: usize = 1_024;
+/// Datagrams that a devnet's delay holds back, at most 1,500 B each: 6 MiB. More are lost.
+pub(super) const LATE_MAX: usize = 4_096;
 /// Accepted messages waiting for the agent; a full queue slows the peers down.
 pub(super) const EVENTS_MAX: usize = 1_024;
 /// Messages kept of unsettled slots, about 250 B each: 1 MiB. A block of 16 txs has 128 proofs,

@@ -95,6 +95,8 @@ impl World {
             domain: self.domain,
             members: self.members.subscribe(),
             blobs: Arc::clone(&blobs) as Arc<dyn BlobSource>,
+            // Of these worlds the provers' alone are a devnet's.
+            disturbable: number < SEQUENCER,
         })?;
         Ok(Node { number, mesh, events, blobs })
     }

@@ -5,6 +5,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,7 +23,10 @@ use wire::control::{
     FROM_AGENT_MAX, Reply, Request, Snapshot, TO_AGENT_MAX, body_len, from_body, to_frame,
 };
 
-use crate::error::{Coded, Exit};
+use crate::{
+    error::{Coded, Exit},
+    mesh::{DELAY_MAX, Disturbance, Mesh},
+};
 
 /// Clients at once: a console, scripts and some to spare. More are turned away at accept.
 const CLIENTS_MAX: usize = 32;
@@ -126,9 +130,11 @@ async fn serve(
             Err(error) => refused("CTL-005", format!("not a request: {error}")),
             Ok(Request::Status) => Reply::Snapshot(Box::new(Snapshot::clone(&snapshots.borrow()))),
             Ok(Request::Subscribe { max_hz }) => return stream_to(stream, snapshots, max_hz).await,
-            Ok(request @ (Request::SubmitTx { .. } | Request::Claim { .. })) => {
-                ask(&asked, request).await
-            }
+            Ok(
+                request @ (Request::SubmitTx { .. }
+                | Request::Claim { .. }
+                | Request::Disturb { .. }),
+            ) => ask(&asked, request).await,
         };
         write_reply(&mut stream, &reply).await?;
     }
@@ -147,6 +153,25 @@ async fn ask(asked: &mpsc::Sender<Asked>, request: Request) -> Reply {
             let seconds = ANSWER_WAIT.as_secs();
             refused("CTL-004", format!("no answer within {seconds} s; ask for the status"))
         }
+    }
+}
+
+/// Disturbs our own mesh as a devnet's supervisor asks.
+pub(crate) fn disturb(mesh: &Mesh, delay_ms: u64, cut: &[String]) -> Reply {
+    let delay = Duration::from_millis(delay_ms);
+    let addresses = cut.iter().map(|it| it.parse::<SocketAddr>()).collect::<Result<_, _>>();
+    let Ok(cut) = addresses else {
+        return refused("CTL-005", format!("not a request: an address of {cut:?} is no ip:port"));
+    };
+    if delay > DELAY_MAX {
+        let most = DELAY_MAX.as_millis();
+        let text = format!("a delay of {delay_ms} ms is too long; at most {most} ms are possible");
+        return refused("CTL-005", text);
+    }
+    if mesh.disturb(Disturbance { delay, cut }) {
+        Reply::Accepted { text: "the mesh is disturbed as asked".into() }
+    } else {
+        refused("CTL-014", "only a devnet's mesh can be disturbed; this network is none".into())
     }
 }
 

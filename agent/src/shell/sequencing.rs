@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wire::control::{L1View, PeerView, Reply, Request, SCHEMA, Snapshot};
 
 use super::{
-    control::Asked,
+    control::{Asked, disturb},
     is_caught_up,
     journal::Journal,
     roster::Roster,
@@ -285,6 +285,7 @@ impl Sequencing {
                 code: "CTL-008".into(),
                 text: "a sequencer holds no credit records; claim through an agent".into(),
             },
+            Request::Disturb { delay_ms, cut } => disturb(&self.base.mesh, delay_ms, &cut),
             Request::Status | Request::Subscribe { .. } => return,
         };
         // A client that hung up needs no answer.

@@ -24,6 +24,7 @@ use crate::{
     error::{Coded, Exit},
     l1::{
         L1,
+        anvil::DEVNET_CHAIN,
         client::Contracts,
         follow::{Cursor, Follower, follow},
         send::{SendPolicy, Sender},
@@ -115,6 +116,7 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
         domain,
         members: receiver,
         blobs: Arc::clone(&serving) as Arc<dyn crate::mesh::BlobSource>,
+        disturbable: contracts.chain_id == DEVNET_CHAIN,
     })
     .map_err(|error| Coded::new(error.code(), error.to_string()).exit(Exit::Config))?;
     let cursor = Cursor { from: contracts.from_block, delivered: Vec::new() };

@@ -39,6 +39,14 @@ pub enum Request {
         #[serde(default)]
         payee: Option<String>,
     },
+    /// From now on, disturb what this process sends on the mesh. For a devnet's supervisor: every
+    /// other network refuses it.
+    Disturb {
+        /// Milliseconds by which each datagram leaves later.
+        delay_ms: u64,
+        /// `ip:port` of peers that nothing is sent to.
+        cut: Vec<String>,
+    },
 }
 
 /// What the agent answers: one line of these per frame.

@@ -58,6 +58,11 @@ impl Process {
         ended
     }
 
+    /// SIGKILL, to all of its group: what a power cut does.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Asks it to stop, waits, and kills what is left of its group.
     pub(crate) async fn stop(mut self) {
         self.signal(Signal::TERM);

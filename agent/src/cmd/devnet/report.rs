@@ -41,18 +41,28 @@ pub(crate) struct Watcher {
     l1: L1,
     reported: BTreeSet<u64>,
     last: String,
+    /// Unix milliseconds of the first reveal that was seen.
+    first_reveal_ms: Option<u64>,
 }
 
 impl Watcher {
     /// Watches the agent at `socket`.
     pub(crate) const fn new(socket: PathBuf, l1: L1) -> Self {
-        Self { socket, l1, reported: BTreeSet::new(), last: String::new() }
+        Self { socket, l1, reported: BTreeSet::new(), last: String::new(), first_reveal_ms: None }
+    }
+
+    /// How long ago the run's first block was revealed, if it was.
+    pub(crate) fn since_reveal(&self) -> Option<Duration> {
+        let since_ms = now().0.saturating_sub(self.first_reveal_ms?);
+        Some(Duration::from_millis(since_ms))
     }
 
     /// The next news; a second later if there is none.
     pub(crate) async fn next(&mut self, window_s: u64) -> anyhow::Result<Watched> {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(snapshot) = self.look().await else { return Ok(Watched::Nothing) };
+        let first = snapshot.slots.iter().filter_map(|it| it.revealed_ms).min();
+        self.first_reveal_ms = self.first_reveal_ms.or(first);
         let missed = |slot: &&SlotView| {
             let end = slot.revealed_ms.map(|revealed| revealed + window_s * 1000);
             slot.settled_ms.is_none() && end.is_some_and(|end| now().0 > end)

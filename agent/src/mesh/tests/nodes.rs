@@ -277,3 +277,63 @@ async fn peers_without_the_blob_cost_no_try_but_peers_that_lie_do() {
     let lies = [0, 1, 2, 3].map(|it| (key(it).id(), Miss::Corrupt));
     assert_eq!(error, FetchError::NotServed(lies.to_vec()));
 }
+
+#[tokio::test]
+async fn a_delay_is_below_everything_and_ends_when_it_is_told_to() {
+    let world = World::new();
+    let mut zero = world.node(0, &[]);
+    let mut one = world.node(1, &[&zero]);
+    zero.sees(&[1]).await;
+    one.sees(&[0]).await;
+    let delay = Duration::from_millis(300);
+    assert!(zero.mesh.disturb(Disturbance { delay, ..Disturbance::default() }));
+    let before = Instant::now();
+    zero.mesh.broadcast(&world.held(0, 1, 1)).unwrap();
+    one.message().await;
+    assert!(before.elapsed() >= delay, "{:?}", before.elapsed());
+
+    assert!(zero.mesh.disturb(Disturbance::default()));
+    // The first may wait behind acknowledgements that are still late.
+    for number in 2..=3 {
+        let before = Instant::now();
+        zero.mesh.broadcast(&world.held(0, 1, number)).unwrap();
+        one.message().await;
+        assert!(number == 2 || before.elapsed() < delay, "{:?}", before.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_cut_ends_the_connection_by_silence_and_heals() {
+    let world = World::new();
+    let mut zero = world.node(0, &[]);
+    let mut one = world.node(1, &[&zero]);
+    let mut two = world.node(2, &[&zero]);
+    for (node, others) in [(&mut zero, [1, 2]), (&mut one, [0, 2]), (&mut two, [0, 1])] {
+        node.sees(&others).await;
+    }
+    let cut = |from: &Node, to: &[&Node]| {
+        let cut = to.iter().map(|it| it.address()).collect();
+        assert!(from.mesh.disturb(Disturbance { cut, ..Disturbance::default() }));
+    };
+    cut(&two, &[&zero, &one]);
+    cut(&zero, &[&two]);
+    cut(&one, &[&two]);
+    two.sees(&[]).await;
+    zero.sees(&[1]).await;
+    one.sees(&[0]).await;
+    zero.mesh.broadcast(&world.held(0, 1, 1)).unwrap();
+    assert_eq!(one.message().await, world.held(0, 1, 1).message, "the others go on");
+
+    for node in [&zero, &one, &two] {
+        cut(node, &[]);
+    }
+    assert_eq!(two.message().await, world.held(0, 1, 1).message, "it is told what it missed");
+}
+
+#[tokio::test]
+async fn a_mesh_that_is_no_devnets_cannot_be_disturbed() {
+    let world = World::new();
+    let node = world.node(SEQUENCER, &[]);
+    let delay = Duration::from_secs(1);
+    assert!(!node.mesh.disturb(Disturbance { delay, ..Disturbance::default() }));
+}
