@@ -36,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) params: Tuning,
     /// Client accounts and storage in the state tree before the first block.
     pub(crate) genesis: Genesis,
+    /// Whom a sequencer names as coordinator of its blocks (R2.6); without it the deal stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) naming: Option<Naming>,
 }
 
 /// Folders and files.
@@ -84,6 +87,17 @@ pub(crate) struct MeshConfig {
     pub(crate) listen: std::net::SocketAddr,
     /// `<mesh key, hex>@host:port` of peers to begin with.
     pub(crate) bootstrap: Vec<String>,
+}
+
+/// The leader's word about the proving of its blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Naming {
+    /// Registry index of the named prover, or of the leader's own.
+    pub(crate) prover: u32,
+    /// Whether that prover proves alone, so that nobody is dealt anything (R14).
+    #[serde(default)]
+    pub(crate) alone: bool,
 }
 
 /// Where a block's witnesses come from (slice section 4).
@@ -403,6 +417,21 @@ mod tests {
         let window_s = params.proving_blocks * params.l1_block_s;
         assert!(asked_s <= window_s, "{asked_s} s asked, {window_s} s there");
         assert_eq!(preset.contracts.slot_reward, 100 * 10_u128.pow(18));
+    }
+
+    #[test]
+    fn a_sequencer_may_name_a_prover_and_need_not() {
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            naming: Option<Naming>,
+        }
+        let read = |text: &str| toml::from_str::<Part>(text).unwrap().naming;
+        assert_eq!(read(""), None);
+        let named = Naming { prover: 2, alone: false };
+        assert_eq!(read("[naming]\nprover = 2"), Some(named));
+        let alone = Naming { alone: true, ..named };
+        assert_eq!(read("[naming]\nprover = 2\nalone = true"), Some(alone));
     }
 
     #[test]

@@ -376,5 +376,6 @@ fn config_of(
         },
         params: preset.params.clone(),
         genesis: preset.genesis.clone(),
+        naming: None,
     }
 }

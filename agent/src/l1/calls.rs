@@ -6,7 +6,7 @@ use alloy::{
     primitives::{B256, Bytes, U256},
     sol_types::SolCall,
 };
-use protocol::{Address, Hash, Slot, Word};
+use protocol::{Address, Hash, ProverId, Slot, Word};
 
 use super::{
     bindings::{Registry, Rewards, Slots, Token},
@@ -147,6 +147,12 @@ impl Contracts {
             salt: B256::from(opening.salt),
         };
         self.call("reveal", slot, self.slots, &call)
+    }
+
+    /// Says who coordinates the proving of the winner's block, or that it proves alone.
+    pub(crate) fn name(&self, slot: Slot, prover: ProverId, alone: bool) -> Call {
+        let call = Slots::nameCall { slot: slot.0, prover: prover.0, alone };
+        self.call("name", slot, self.slots, &call)
     }
 
     /// Settles the oldest revealed slot.

@@ -115,6 +115,11 @@ fn slots_event(event: SlotsEvents, found: &mut BlockEvents) {
             commitment: hash(e.commitment),
             score: hash(e.score),
         }),
+        SlotsEvents::Named(e) => found.events.push(L1Event::Named {
+            slot: Slot(e.slot),
+            prover: ProverId(e.prover),
+            alone: e.alone,
+        }),
         SlotsEvents::Revealed(e) => found.events.push(L1Event::Revealed {
             slot: Slot(e.slot),
             block: BlockId(e.blockId.0),

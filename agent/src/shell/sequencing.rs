@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{BlockId, Millis, Params, SequencerId, Slot};
+use protocol::{BlockId, Millis, Params, ProverId, SequencerId, Slot};
 use rand::RngCore as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::control::{L1View, PeerView, Reply, Request, SCHEMA, Snapshot};
@@ -18,6 +18,7 @@ use super::{
     start::{Base, coded},
 };
 use crate::{
+    config::Naming,
     l1::{
         calls::{Call, Opening},
         follow::{FollowEvent, L1Change},
@@ -174,6 +175,7 @@ impl Sequencing {
                     self.send(self.base.l1.contracts.propose(slot, commitment, vrf));
                 }
                 SequencerAction::Reveal(sealed) => {
+                    self.name(sealed.slot);
                     let Sealed { slot, data, txs, parent, salt, .. } = *sealed;
                     let parent = protocol::Hash(parent.0);
                     let opening = Opening { data, txs, parent, salt };
@@ -228,6 +230,13 @@ impl Sequencing {
     fn lapse(&mut self, slot: Slot) {
         self.journal.event(now(), "chain", format!("giving up slot {slot}: its window has passed"));
         self.send(self.base.l1.contracts.lapse(slot));
+    }
+
+    /// Names the coordinator of the block that is about to be revealed, if there is one (R2.6).
+    fn name(&self, slot: Slot) {
+        if let Some(Naming { prover, alone }) = self.base.config.naming {
+            self.send(self.base.l1.contracts.name(slot, ProverId(prover), alone));
+        }
     }
 
     fn show_seed(&self, slot: Slot, number: u64) {

@@ -33,6 +33,8 @@ contract Slots is ReentrancyGuardTransient {
         // Unix seconds of the reveal's block.
         uint64 revealedAt;
         Stage stage;
+        // Whether the winner has named a prover, or itself.
+        bool named;
     }
 
     enum Stage {
@@ -75,6 +77,8 @@ contract Slots is ReentrancyGuardTransient {
     event Proposed(
         uint64 indexed slot, uint32 indexed sequencer, bytes32 commitment, bytes32 score
     );
+    /// The winner's word (R2.6, R14): who coordinates its block, or that it proves alone.
+    event Named(uint64 indexed slot, uint32 indexed prover, bool alone);
     event Revealed(uint64 indexed slot, bytes32 blockId, uint256 txs, uint16 n);
     /// What the commitment opened to: following the events is enough to have every block, however
     /// the call was made. Costs nothing beyond the floor price of the calldata (EIP-7623).
@@ -94,6 +98,8 @@ contract Slots is ReentrancyGuardTransient {
     error Outscored(bytes32 best, bytes32 score);
     error NotTheWinner(uint64 slot, address caller);
     error AlreadyRevealed(uint64 slot);
+    error AlreadyNamed(uint64 slot);
+    error NoProver(uint32 prover);
     error WrongCommitment(bytes32 commitment);
     error WrongParent(bytes32 expected, bytes32 parent);
     error TooFarAhead(uint256 unsettled);
@@ -164,9 +170,7 @@ contract Slots is ReentrancyGuardTransient {
         uint256 from = slotStart(slot) + proposal;
         _requirePhase(slot, from, from + reveals);
         Slot storage s = _slots[slot];
-        if (s.score == 0 || registry.sequencerAt(s.sequencer).owner != msg.sender) {
-            revert NotTheWinner(slot, msg.sender);
-        }
+        _requireWinner(slot, s);
         if (s.stage != Stage.Open) revert AlreadyRevealed(slot);
         if (_revealedTo - _settledTo >= buildAheadMax) {
             revert TooFarAhead(_revealedTo - _settledTo);
@@ -186,6 +190,20 @@ contract Slots is ReentrancyGuardTransient {
         _queue[_revealedTo++] = slot;
         emit Revealed(slot, blockId, txs, s.count);
         emit BlockOpened(slot, parent, salt, data);
+    }
+
+    /// The winner says once, before or after its reveal, who coordinates the proving of its block,
+    /// or that it proves alone. Only the event counts: without it the deal is the assignment.
+    function name(uint64 slot, uint32 prover, bool alone) external {
+        uint256 from = slotStart(slot) + proposal;
+        _requirePhase(slot, from, from + reveals);
+        Slot storage s = _slots[slot];
+        _requireWinner(slot, s);
+        if (s.named) revert AlreadyNamed(slot);
+        // Whoever proves alone takes no lane's work and need not be registered.
+        if (!alone && registry.proverAt(prover).owner == address(0)) revert NoProver(prover);
+        s.named = true;
+        emit Named(slot, prover, alone);
     }
 
     /// Settles the oldest revealed slot. `words` = start, end, txs, count, credit, payee, units,
@@ -271,6 +289,12 @@ contract Slots is ReentrancyGuardTransient {
 
     function _requirePhase(uint64 slot, uint256 from, uint256 until) private view {
         if (block.number < from || block.number >= until) revert WrongPhase(slot, from, until);
+    }
+
+    function _requireWinner(uint64 slot, Slot storage s) private view {
+        if (s.score == 0 || registry.sequencerAt(s.sequencer).owner != msg.sender) {
+            revert NotTheWinner(slot, msg.sender);
+        }
     }
 
     function _checkWords(Slot storage s, uint256[9] calldata words) private view {

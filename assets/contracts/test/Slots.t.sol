@@ -8,6 +8,7 @@ import {Header} from "../src/Header.sol";
 import {Bounds, Params} from "../src/Params.sol";
 import {Rewards} from "../src/Rewards.sol";
 import {Slots} from "../src/Slots.sol";
+import {Vm} from "./Vm.sol";
 import {History, World} from "./World.sol";
 
 contract SlotsTest is World {
@@ -81,6 +82,49 @@ contract SlotsTest is World {
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(Slots.AlreadyRevealed.selector, 0));
         slots.reveal(0, data, TXS, 0, SALT);
+    }
+
+    /// Anna says it, and that is what followers of the events hear.
+    function names(uint64 slot, uint32 prover, bool alone) internal {
+        vm.recordLogs();
+        vm.prank(ANNA);
+        slots.name(slot, prover, alone);
+        Vm.Log memory log = vm.getRecordedLogs()[0];
+        assertEq(log.topics[0], Slots.Named.selector, "event");
+        assertEq(uint256(log.topics[1]), slot, "slot");
+        assertEq(uint256(log.topics[2]), prover, "prover");
+        assertTrue(abi.decode(log.data, (bool)) == alone, "alone");
+    }
+
+    function test_the_winner_names_once_in_the_reveal_phase() public {
+        seed(0);
+        propose(ANNA, ANNA_KEY, 0, commit(blockOf(0), 0));
+        registerProver(address(0xca21));
+        wrongPhase(0, GENESIS + 5, GENESIS + 10);
+        vm.prank(ANNA);
+        slots.name(0, 0, false);
+        vm.roll(GENESIS + 5);
+        vm.expectRevert(abi.encodeWithSelector(Slots.NotTheWinner.selector, 0, BERT));
+        vm.prank(BERT);
+        slots.name(0, 0, false);
+        vm.expectRevert(abi.encodeWithSelector(Slots.NoProver.selector, 1));
+        vm.prank(ANNA);
+        slots.name(0, 1, false);
+        names(0, 0, false);
+        vm.expectRevert(abi.encodeWithSelector(Slots.AlreadyNamed.selector, 0));
+        vm.prank(ANNA);
+        slots.name(0, 0, true);
+        vm.roll(GENESIS + 10);
+        wrongPhase(0, GENESIS + 5, GENESIS + 10);
+        vm.prank(ANNA);
+        slots.name(0, 0, false);
+    }
+
+    function test_a_leader_that_proves_alone_need_not_be_a_prover() public {
+        revealed(0);
+        names(0, 7, true);
+        assertTrue(slots.slotAt(0).named, "named");
+        settled(0, words(START_ROOT, 0xe2d));
     }
 
     function test_no_proposal_without_a_seed() public {

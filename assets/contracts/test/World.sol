@@ -137,6 +137,14 @@ abstract contract World is Test {
         return registry.registerSequencer(key, possession, meshKey);
     }
 
+    function registerProver(address who) internal returns (uint32) {
+        token.transfer(who, LANE_BOND);
+        vm.prank(who);
+        token.approve(address(registry), LANE_BOND);
+        vm.prank(who);
+        return registry.register(who, bytes32("prover"), who, 1, 0);
+    }
+
     function publicKey(uint256 secret) internal view returns (bytes memory) {
         return precompile(0x0e, abi.encodePacked(G2, secret));
     }

@@ -133,6 +133,8 @@ async fn a_slot_lives_from_registration_to_payment() {
     assert!(world.l1.is_operator(account(1)).await.unwrap());
     revealed(&world, &key).await;
     assert_eq!(world.l1.unsettled().await.unwrap(), (1, Some(Slot(0))));
+    let named = world.contracts.name(Slot(0), ProverId(0), false);
+    world.sender(2).send(named).await.unwrap();
 
     let (root, units, path) = credit_tree();
     let anyone = world.sender(3);
@@ -160,7 +162,7 @@ fn events_of(input: &Input) -> &[L1Event] {
 
 async fn check_events(world: &World, events: &[&L1Event], share: u128) {
     let seed = world.l1.slot(Slot(0)).await.unwrap().seed.unwrap();
-    let [prover, sequencer, shown, proposed, revealed, settled, paid] = events else {
+    let [prover, sequencer, shown, proposed, revealed, named, settled, paid] = events else {
         panic!("{events:?}");
     };
     assert!(matches!(prover, L1Event::ProverRegistered { rollup: 1, vm: 1, payout, .. }
@@ -171,6 +173,8 @@ async fn check_events(world: &World, events: &[&L1Event], share: u128) {
     assert!(matches!(proposed, L1Event::Proposed { commitment: it, .. } if *it == commitment()));
     assert!(matches!(revealed, L1Event::Revealed { count: 1, commitment: it, txs, .. }
         if *it == commitment() && *txs == [3; 32]));
+    let word = L1Event::Named { slot: Slot(0), prover: ProverId(0), alone: false };
+    assert_eq!(**named, word);
     assert!(matches!(settled, L1Event::Settled { pool, end, .. }
         if *pool == 100 * COIN && *end == [6; 32]));
     let expected = L1Event::Paid { slot: Slot(0), position: 2, payee: account(8), amount: share };
