@@ -2,10 +2,11 @@
 //!
 //! The agent must stay alive and answer beats while a proof takes minutes and gigabytes, so a proof
 //! that runs out of memory, hangs or crashes costs one child. [`pool`] starts and stops them,
-//! [`child`] is the other side (`coppice-agent prove`), [`task`] what they say to each other,
+//! [`child`] is the other side (`coppice-agent prove`), [`ability`] what the machine is able to, [`task`] what they say to each other,
 //! [`limits`] what a child imposes on itself, [`machine`] the lock that all agents of a machine
 //! share.
 
+pub(crate) mod ability;
 pub(crate) mod child;
 pub(crate) mod limits;
 pub(crate) mod machine;

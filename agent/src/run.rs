@@ -112,12 +112,24 @@ impl Loop {
                 }
                 Wake::Tick => self.step(Input::Tick).await,
             };
+            let result = match result {
+                Ok(()) => self.measure().await,
+                failed @ Err(_) => failed,
+            };
             if let Err(error) = result {
                 self.shell.stop().await;
                 return Err(error);
             }
             self.show();
         }
+    }
+
+    /// Tells the machine what our lanes are able to, when that changed.
+    async fn measure(&mut self) -> anyhow::Result<()> {
+        for input in self.shell.abilities(&self.machine) {
+            self.step(input).await?;
+        }
+        Ok(())
     }
 
     /// Waits for the next event, or the machine's deadline.

@@ -45,7 +45,10 @@ use crate::{
         send,
     },
     mesh::{Members, Mesh, PeerId, Source},
-    prover::pool::{self, Order, Pool},
+    prover::{
+        ability::{Ability, Meter, News},
+        pool::{self, Order, Pool},
+    },
     rollup::{plan::Plan, work::work_for},
     run::{Done, now},
     store::{Entry, Store},
@@ -88,6 +91,8 @@ pub(crate) struct Parts {
     pub(crate) members: watch::Sender<Arc<Members>>,
     /// Prover processes.
     pub(crate) pool: Pool,
+    /// Reads what this machine is able to.
+    pub(crate) meter: Meter,
     /// Ethereum.
     pub(crate) l1: L1,
     /// Transactions of the operator's account.
@@ -110,6 +115,7 @@ pub(crate) struct Shell {
     pub(crate) money: Money,
     /// Node of each task that was given to the prover.
     proving: BTreeMap<TaskId, Node>,
+    ability: Ability,
     /// Blobs of settled slots.
     remains: Remains,
     pub(crate) journal: Journal,
@@ -134,6 +140,7 @@ impl Shell {
             planning: BTreeSet::new(),
             money,
             proving: BTreeMap::new(),
+            ability: Ability::default(),
             remains: Remains::default(),
             journal: Journal::default(),
             look: snapshot::Look::default(),
@@ -259,11 +266,14 @@ impl Shell {
         match event {
             pool::Event::Step { task, step, since } => {
                 let started = self.look.step(task, step, since);
+                if started {
+                    self.ability.started(task, since);
+                }
                 Ok(started.then_some(Input::Prover(ProverEvent::Started { task })))
             }
             pool::Event::Made { task, output, cpu_ms, peak_mb } => {
                 self.look.finished(task);
-                let Some(node) = self.proving.remove(&task) else { return Ok(None) };
+                let Some(node) = self.ended(task, true) else { return Ok(None) };
                 self.look.proofs += 1;
                 match self.store_made(node, &output) {
                     Ok((statement, blob, credit)) => {
@@ -283,16 +293,41 @@ impl Shell {
             pool::Event::Failed { task, why } => {
                 self.look.finished(task);
                 self.look.failed += 1;
-                self.proving.remove(&task);
+                self.ended(task, false);
                 self.note(why.code(), why.to_string());
                 Ok(Some(Input::Prover(ProverEvent::Failed { task, why: why.code() })))
             }
             pool::Event::Cancelled { task } => {
                 self.look.finished(task);
-                self.proving.remove(&task);
+                self.ended(task, false);
                 Ok(None)
             }
         }
+    }
+
+    /// A proof's process ended; gives its node.
+    fn ended(&mut self, task: TaskId, made: bool) -> Option<Node> {
+        let node = self.proving.remove(&task)?;
+        let usual_ms = self.parts.config.params.params(0).p50(node.kind);
+        self.ability.ended(task, usual_ms, made, now());
+        Some(node)
+    }
+
+    /// What changed in what our lanes are able to (R5.6), for the machine.
+    pub(crate) fn abilities(&mut self, machine: &Coordinator) -> Vec<Input> {
+        let now = now();
+        let own = self.parts.own.filter(|_| self.ability.is_due(now));
+        let registered = own.and_then(|own| Some((own, *machine.chain().prover(own)?)));
+        let Some((own, registered)) = registered else { return Vec::new() };
+        let reading = self.parts.meter.read();
+        let lanes = registered.lanes(own);
+        let News { inputs, notes, back } =
+            self.ability.look(now, lanes, &reading, machine.params());
+        notes.into_iter().for_each(|(code, text)| self.note(code, text));
+        for lane in back {
+            self.journal.event(now, "proof", format!("lane {lane} can prove again"));
+        }
+        inputs
     }
 
     fn store_made(
@@ -509,60 +544,6 @@ impl Shell {
             Request::Status | Request::Subscribe { .. } => {}
         }
     }
-
-    /// Claims every unpaid share of a payee; the reply comes when L1 has decided on all of them.
-    fn claim(&mut self, slot: Option<Slot>, payee: Option<String>, reply: oneshot::Sender<Reply>) {
-        let calls = match self.claim_calls(slot, payee) {
-            Ok(calls) => calls,
-            Err(error) => {
-                let _ = reply
-                    .send(Reply::Refused { code: error.code().into(), text: error.to_string() });
-                return;
-            }
-        };
-        let sender = self.parts.sender.clone();
-        tokio::spawn(async move {
-            // A client that hung up needs no answer; the claims are made all the same.
-            let _ = reply.send(send_claims(&sender, calls).await);
-        });
-    }
-
-    fn claim_calls(
-        &self,
-        slot: Option<Slot>,
-        payee: Option<String>,
-    ) -> Result<Vec<crate::l1::calls::Call>, Coded> {
-        let payee = match payee {
-            Some(text) => Some(parse_address(&text)?),
-            None => self.payee(),
-        };
-        let nobody = || Coded::new("PAY-003", "no payee: this agent is not registered; name one");
-        let payee = payee.ok_or_else(nobody)?;
-        let all = || self.money.settled().keys().copied().collect();
-        let slots = slot.map_or_else(all, |it| vec![it]);
-        let mut calls = Vec::new();
-        for slot in slots {
-            for share in self.money.unpaid(slot, payee)? {
-                calls.push(self.parts.l1.contracts.claim(slot, &share.path));
-            }
-        }
-        Ok(calls)
-    }
-}
-
-async fn send_claims(sender: &send::Sender, calls: Vec<crate::l1::calls::Call>) -> Reply {
-    let mut claimed = 0;
-    for call in calls {
-        match sender.send(call).await {
-            // Somebody else claimed it for this payee in the meantime: it is paid.
-            Ok(receipt) => claimed += usize::from(receipt.outcome == send::Outcome::Done),
-            Err(error) => {
-                let text = format!("{claimed} claims were made, then: {error}");
-                return Reply::Refused { code: error.code().into(), text };
-            }
-        }
-    }
-    Reply::Accepted { text: format!("{claimed} claims were made") }
 }
 
 /// Whether L1 is read up to now: until then nothing is begun, most of it is over already.

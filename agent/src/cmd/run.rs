@@ -12,7 +12,10 @@ use wire::control::Snapshot;
 
 use crate::{
     config::Config,
-    prover::pool::{self, Pool},
+    prover::{
+        ability::Meter,
+        pool::{self, Pool},
+    },
     run::{Loop, Sources},
     shell::{
         Parts, Shell,
@@ -74,6 +77,8 @@ async fn build(
         prover.threads,
         prover.proofs_at_once,
     );
+    let keys_of_all = start::key_folder(&config.folders.cache, config.l1.chain_id)?;
+    let meter = Meter::new(keys_of_all, config.folders.cache.clone(), prover.proofs_at_once);
     let (pool, pool_events) = Pool::new(pool?).context("cannot start the prover pool")?;
     let (done, done_events) = mpsc::channel(DONE_MAX);
     let (asked, asked_events) = mpsc::channel(ASKED_MAX);
@@ -100,6 +105,7 @@ async fn build(
         mesh,
         members: base.members,
         pool,
+        meter,
         l1: base.l1,
         sender: base.sender,
         planner,

@@ -22,6 +22,12 @@ const UNTOUCHED_MB: u64 = 1024;
 /// `kernel` is 140 MB above it.
 const PEAK_MB: [u64; 6] = [150, 400, 3400, 3300, 3400, 4100];
 
+/// Memory in MB that a proof of this kind takes.
+#[must_use]
+pub(crate) const fn peak_mb(kind: Kind) -> u64 {
+    PEAK_MB[kind as usize]
+}
+
 /// Address space of a proof of this kind: 1.5 times its measured peak, and what is never touched.
 #[must_use]
 pub(crate) const fn memory_bytes(kind: Kind) -> u64 {

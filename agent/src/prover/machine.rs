@@ -30,10 +30,7 @@ pub(crate) fn take(
     proofs: u16,
     waiting: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<Place> {
-    let files = (0..proofs.clamp(1, PROOFS_MAX))
-        .map(|place| open(&folder.join(format!("proof.{place}.lock"))))
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut files = match free(files)? {
+    let mut files = match free(places(folder, proofs)?)? {
         Ok(place) => return Ok(place),
         Err(files) => files,
     };
@@ -52,6 +49,19 @@ pub(crate) fn take(
             Err(files) => files,
         };
     }
+}
+
+/// Whether a proof could begin at once.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub(crate) fn is_free(folder: &Path, proofs: u16) -> io::Result<bool> {
+    Ok(free(places(folder, proofs)?)?.is_ok())
+}
+
+fn places(folder: &Path, proofs: u16) -> io::Result<Vec<File>> {
+    let place = |place| open(&folder.join(format!("proof.{place}.lock")));
+    (0..proofs.clamp(1, PROOFS_MAX)).map(place).collect()
 }
 
 /// The first free place, or all files back.
@@ -87,7 +97,9 @@ mod tests {
         let first = at_once(folder.path(), 2);
         let _second = at_once(folder.path(), 2);
         assert!(take(folder.path(), 2, || Err(io::Error::other("full"))).is_err());
+        assert!(!is_free(folder.path(), 2).unwrap());
         drop(first);
+        assert!(is_free(folder.path(), 2).unwrap());
         at_once(folder.path(), 2);
     }
 

@@ -8,12 +8,16 @@ use std::collections::BTreeMap;
 
 use circuits::{credit::Record, poseidon::to_word};
 use protocol::{Address, Credit, Hash, L1Event, Slot, Word};
+use tokio::sync::oneshot;
+use wire::control::Reply;
 
+use super::{Shell, parse_address};
 use crate::{
     error::Coded,
     l1::{
-        calls::{CreditPath, payout},
+        calls::{Call, CreditPath, payout},
         follow::UndoLog,
+        send,
     },
 };
 
@@ -199,6 +203,63 @@ impl Money {
         shares.retain(|it| it.path.payee == payee && !is_paid(it.path.position));
         Ok(shares)
     }
+}
+
+impl Shell {
+    /// Claims every unpaid share of a payee; the reply comes when L1 has decided on all of them.
+    pub(super) fn claim(
+        &mut self,
+        slot: Option<Slot>,
+        payee: Option<String>,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let calls = match self.claim_calls(slot, payee) {
+            Ok(calls) => calls,
+            Err(error) => {
+                let _ = reply
+                    .send(Reply::Refused { code: error.code().into(), text: error.to_string() });
+                return;
+            }
+        };
+        let sender = self.parts.sender.clone();
+        tokio::spawn(async move {
+            // A client that hung up needs no answer; the claims are made all the same.
+            let _ = reply.send(send_claims(&sender, calls).await);
+        });
+    }
+
+    fn claim_calls(&self, slot: Option<Slot>, payee: Option<String>) -> Result<Vec<Call>, Coded> {
+        let payee = match payee {
+            Some(text) => Some(parse_address(&text)?),
+            None => self.payee(),
+        };
+        let nobody = || Coded::new("PAY-003", "no payee: this agent is not registered; name one");
+        let payee = payee.ok_or_else(nobody)?;
+        let all = || self.money.settled().keys().copied().collect();
+        let slots = slot.map_or_else(all, |it| vec![it]);
+        let mut calls = Vec::new();
+        for slot in slots {
+            for share in self.money.unpaid(slot, payee)? {
+                calls.push(self.parts.l1.contracts.claim(slot, &share.path));
+            }
+        }
+        Ok(calls)
+    }
+}
+
+async fn send_claims(sender: &send::Sender, calls: Vec<Call>) -> Reply {
+    let mut claimed = 0;
+    for call in calls {
+        match sender.send(call).await {
+            // Somebody else claimed it for this payee in the meantime: it is paid.
+            Ok(receipt) => claimed += usize::from(receipt.outcome == send::Outcome::Done),
+            Err(error) => {
+                let text = format!("{claimed} claims were made, then: {error}");
+                return Reply::Refused { code: error.code().into(), text };
+            }
+        }
+    }
+    Reply::Accepted { text: format!("{claimed} claims were made") }
 }
 
 #[cfg(test)]

@@ -1,0 +1,302 @@
+//! What this machine is able to, as measured (R5.6): a lane claims only what it can finish.
+//!
+//! Three things are looked at: whether the proving keys of the lane's class are there, whether a
+//! proof would find enough memory, and how long the last proofs took beside their usual times. The
+//! core is told when an answer changes, and the operator why a lane stands by.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+};
+
+use circuits::setup::keys::KeyFolder;
+use protocol::{Class, Input, Kind, LaneId, Millis, Params, TaskId};
+
+use sysinfo::System;
+
+use super::{limits, machine};
+
+/// How often the machine is looked at.
+const LOOK_EVERY_MS: u64 = 10_000;
+/// Proofs that the speed is the median of: one that met a busy moment does not count for much.
+const PROOFS_MAX: usize = 7;
+/// A measurement older than an hour counts no longer: the machine may have become free, and a lane
+/// that claims nothing would never measure it.
+const PROOF_AGE_MS: u64 = 3_600_000;
+/// The speed is told in steps of this many thousandths: smaller changes decide nothing.
+const STEP_PERMILLE: u64 = 50;
+/// A lane that lacked memory is back when this many percent of what it needs are free.
+const BACK_PERCENT: u64 = 110;
+
+/// What the machine has at one moment.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Reading {
+    /// Kinds without a proving key.
+    pub(crate) missing: Vec<Kind>,
+    /// Memory in MB that a proof could take; `None` while others make proofs here, or if the system
+    /// does not say.
+    pub(crate) free_mb: Option<u64>,
+}
+
+/// Reads the machine.
+pub(crate) struct Meter {
+    keys: KeyFolder,
+    /// Folder of the machine's lock.
+    cache: PathBuf,
+    proofs_at_once: u16,
+    /// `None` where the system does not say.
+    system: Option<System>,
+}
+
+impl Meter {
+    /// A meter for the keys in `keys` and the lock in `cache`.
+    pub(crate) fn new(keys: KeyFolder, cache: PathBuf, proofs_at_once: u16) -> Self {
+        Self { keys, cache, proofs_at_once, system: System::new().ok() }
+    }
+
+    /// What there is now.
+    pub(crate) fn read(&mut self) -> Reading {
+        let missing = self.keys.missing().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the key folder cannot be read");
+            Kind::ALL.to_vec()
+        });
+        let is_free = machine::is_free(&self.cache, self.proofs_at_once).unwrap_or(false);
+        let system = self.system.as_mut().filter(|_| is_free);
+        let free_mb = system.map(|system| {
+            system.refresh_memory();
+            let limit = system.cgroup_limits().map_or(u64::MAX, |it| it.total_memory);
+            system.available_memory().min(limit) / (1024 * 1024)
+        });
+        Reading { missing, free_mb }
+    }
+}
+
+/// A lane's answer: its time for a proof in thousandths of the usual one, and what blocks it.
+type Answer = (u64, Option<&'static str>);
+
+/// News of one look.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct News {
+    /// For the core.
+    pub(crate) inputs: Vec<Input>,
+    /// For the operator: a code and a sentence.
+    pub(crate) notes: Vec<(&'static str, String)>,
+    /// Lanes that may claim again.
+    pub(crate) back: Vec<LaneId>,
+}
+
+/// What was measured, and what the core was told of it.
+#[derive(Default, Debug)]
+pub(crate) struct Ability {
+    /// When proofs that run now got the machine.
+    running: BTreeMap<TaskId, Millis>,
+    /// When proofs ended, and their time in thousandths of the usual one.
+    speeds: VecDeque<(Millis, u64)>,
+    told: BTreeMap<LaneId, Answer>,
+    looked: Option<Millis>,
+}
+
+impl Ability {
+    /// A proof got the machine.
+    pub(crate) fn started(&mut self, task: TaskId, at: Millis) {
+        self.running.insert(task, at);
+    }
+
+    /// A proof's process ended. One that was stopped counts if it had taken longer than usual.
+    pub(crate) fn ended(&mut self, task: TaskId, usual_ms: u64, made: bool, at: Millis) {
+        let Some(since) = self.running.remove(&task) else { return };
+        let permille = at.since(since).saturating_mul(1_000) / usual_ms.max(1);
+        if made || 1_000 < permille {
+            self.speeds.push_back((at, permille));
+            if PROOFS_MAX < self.speeds.len() {
+                self.speeds.pop_front();
+            }
+        }
+    }
+
+    /// Whether the machine should be looked at.
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        self.looked.is_none_or(|it| LOOK_EVERY_MS <= now.since(it))
+    }
+
+    /// Judges a reading for these lanes; what changed is news.
+    pub(crate) fn look(
+        &mut self,
+        now: Millis,
+        lanes: impl Iterator<Item = (LaneId, Class)>,
+        reading: &Reading,
+        params: &Params,
+    ) -> News {
+        self.looked = Some(now);
+        let permille = self.permille(now);
+        let mut news = News::default();
+        for (lane, class) in lanes {
+            let before = self.told.get(&lane).copied().unwrap_or((1_000, None));
+            let why = why_not(class, permille, before.1, reading, params);
+            let blocked = why.as_ref().map(|it| it.0);
+            if self.told.get(&lane) == Some(&(permille, blocked)) {
+                continue;
+            }
+            self.told.insert(lane, (permille, blocked));
+            news.inputs.push(Input::Able { lane, permille, blocked });
+            if blocked != before.1 {
+                match why {
+                    Some((code, text)) => news.notes.push((code, format!("lane {lane}: {text}"))),
+                    None => news.back.push(lane),
+                }
+            }
+        }
+        news
+    }
+
+    /// The median of the last proofs, in steps.
+    fn permille(&mut self, now: Millis) -> u64 {
+        self.speeds.retain(|(at, _)| now.since(*at) < PROOF_AGE_MS);
+        let mut speeds: Vec<u64> = self.speeds.iter().map(|(_, it)| *it).collect();
+        speeds.sort_unstable();
+        let median = speeds.get(speeds.len() / 2).copied().unwrap_or(1_000);
+        (median.div_ceil(STEP_PERMILLE) * STEP_PERMILLE).max(STEP_PERMILLE)
+    }
+}
+
+/// Why a lane of this class should claim nothing; `before` is what blocked it at the last look.
+fn why_not(
+    class: Class,
+    permille: u64,
+    before: Option<&'static str>,
+    reading: &Reading,
+    params: &Params,
+) -> Option<(&'static str, String)> {
+    let proves = |kind: &Kind| kind.class().is_some_and(|it| Params::can_prove(class, it));
+    let missing: Vec<&str> =
+        reading.missing.iter().filter(|it| proves(it)).map(|it| it.name()).collect();
+    if !missing.is_empty() {
+        let text = format!(
+            "no proving key for {}; run `coppice-agent setup keys`, then it goes on by itself",
+            missing.join(", ")
+        );
+        return Some(("IDLE-NO-KEYS", text));
+    }
+    let kinds = Kind::ALL.into_iter().filter(proves);
+    let need_mb = kinds.map(limits::peak_mb).max().unwrap_or(0);
+    let lacked = before == Some("IDLE-NO-MEMORY");
+    let enough_mb = if lacked { need_mb * BACK_PERCENT / 100 } else { need_mb };
+    match reading.free_mb {
+        Some(free_mb) if free_mb < enough_mb => {
+            let text = format!(
+                "{free_mb} MB of memory are free and a proof takes up to {need_mb} MB; stop other \
+                 programs or add memory"
+            );
+            return Some(("IDLE-NO-MEMORY", text));
+        }
+        // Not known at this moment: what was said stands.
+        None if lacked => {
+            let text = "memory was too small when it was last looked at".to_owned();
+            return Some(("IDLE-NO-MEMORY", text));
+        }
+        Some(_) | None => {}
+    }
+    if params.claim_cap_p50s * 1_000 <= permille {
+        let text = format!(
+            "the last proofs took {permille} thousandths of the usual time, a claim ends at {}; \
+             end other loads or give `prover.threads` more cores",
+            params.claim_cap_p50s * 1_000
+        );
+        return Some(("IDLE-TOO-SLOW", text));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::ProverId;
+
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const LANES: [(LaneId, Class); 2] =
+        [(LaneId::new(ProverId(3), 0), Class::Rollup), (LaneId::new(ProverId(3), 1), Class::Vm)];
+
+    const fn free(free_mb: u64) -> Reading {
+        Reading { missing: Vec::new(), free_mb: Some(free_mb) }
+    }
+
+    fn look(ability: &mut Ability, at: u64, reading: &Reading) -> Vec<Answer> {
+        let news = ability.look(Millis(at), LANES.into_iter(), reading, &Params::devnet());
+        let answer = |input: &Input| {
+            let Input::Able { permille, blocked, .. } = *input else { panic!("{input:?}") };
+            (permille, blocked)
+        };
+        news.inputs.iter().map(answer).collect()
+    }
+
+    #[test]
+    fn an_answer_is_told_once_and_again_when_it_changes() {
+        let mut ability = Ability::default();
+        assert!(ability.is_due(Millis(0)));
+        assert_eq!(look(&mut ability, 0, &free(16_000)), [(1_000, None); 2]);
+        assert!(
+            !ability.is_due(Millis(LOOK_EVERY_MS - 1)) && ability.is_due(Millis(LOOK_EVERY_MS))
+        );
+        assert_eq!(look(&mut ability, 1, &free(16_000)), []);
+        assert_eq!(look(&mut ability, 2, &free(100)), [(1_000, Some("IDLE-NO-MEMORY")); 2]);
+        assert_eq!(look(&mut ability, 3, &free(100)), []);
+        assert_eq!(look(&mut ability, 4, &free(16_000)), [(1_000, None); 2]);
+    }
+
+    #[test]
+    fn memory_has_a_margin_and_is_not_judged_while_others_prove() {
+        let need = Kind::ALL.map(limits::peak_mb).into_iter().max().unwrap();
+        let mut ability = Ability::default();
+        look(&mut ability, 0, &free(need - 1));
+        assert_eq!(look(&mut ability, 1, &free(need)), [], "not yet back");
+        assert_eq!(look(&mut ability, 2, &Reading::default()), [], "nobody can say");
+        assert_eq!(look(&mut ability, 3, &free(need * 2)).len(), 2);
+        assert_eq!(look(&mut ability, 4, &Reading::default()), [], "others prove: as before");
+        assert_eq!(look(&mut ability, 5, &free(need)), [], "enough for one that was not blocked");
+    }
+
+    #[test]
+    fn a_missing_key_blocks_the_lanes_that_need_it() {
+        let mut ability = Ability::default();
+        let reading = Reading { missing: vec![Kind::Vm, Kind::Tx], free_mb: None };
+        let told = look(&mut ability, 0, &reading);
+        assert_eq!(told, [(1_000, None), (1_000, Some("IDLE-NO-KEYS"))]);
+        let again = ability.look(Millis(1), LANES.into_iter(), &free(16_000), &Params::devnet());
+        assert_eq!((again.inputs.len(), again.back), (1, vec![LANES[1].0]));
+    }
+
+    fn prove(ability: &mut Ability, at: u64, took: u64, made: bool) {
+        let task = TaskId([9; 32]);
+        ability.started(task, Millis(at - took));
+        ability.ended(task, 100_000, made, Millis(at));
+    }
+
+    #[test]
+    fn the_speed_is_the_median_of_the_last_proofs_and_is_forgotten_after_an_hour() {
+        let mut ability = Ability::default();
+        prove(&mut ability, HOUR, 120_000, true);
+        assert_eq!(look(&mut ability, HOUR, &free(16_000))[0], (1_200, None));
+        prove(&mut ability, HOUR + 1, 900_000, false);
+        prove(&mut ability, HOUR + 2, 130_000, true);
+        assert_eq!(look(&mut ability, HOUR + 3, &free(16_000))[0], (1_300, None));
+        prove(&mut ability, HOUR + 4, 5_000, false);
+        assert_eq!(look(&mut ability, HOUR + 5, &free(16_000)), [], "stopped early says nothing");
+        for n in 0..PROOFS_MAX as u64 {
+            prove(&mut ability, HOUR + 10 + n, 700_000, false);
+        }
+        let slow = look(&mut ability, HOUR + 20, &free(16_000));
+        assert_eq!(slow, [(7_000, Some("IDLE-TOO-SLOW")); 2]);
+        assert_eq!(look(&mut ability, 3 * HOUR, &free(16_000)), [(1_000, None); 2]);
+    }
+
+    #[test]
+    fn a_note_names_the_value_the_limit_and_the_remedy() {
+        let mut ability = Ability::default();
+        let news = ability.look(Millis(0), LANES.into_iter(), &free(100), &Params::devnet());
+        let (code, text) = &news.notes[1];
+        assert_eq!(*code, "IDLE-NO-MEMORY");
+        assert!(text.starts_with("lane 3.1: 100 MB of memory are free"), "{text}");
+        assert!(text.contains("stop other programs"), "{text}");
+    }
+}
