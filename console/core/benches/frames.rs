@@ -1,4 +1,4 @@
-//! What a frame costs: each screen at three sizes, with a block of 700 txs and one of 16.
+//! What a frame costs: each screen at three sizes, with blocks of 2 to 61,440 txs.
 //!
 //! `cargo bench -p console-core --bench frames`. The bar is 5 ms a frame.
 
@@ -16,8 +16,8 @@ const FRAMES: usize = 200;
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "txs  keys  size      median ms  worst ms")?;
-    for txs in [2, 16, 700] {
+    writeln!(out, "txs    keys  size      median ms  worst ms")?;
+    for txs in [2, 16, 700, 61_440] {
         let state = if txs == 2 { sample::two_txs(AT_MS) } else { sample::block_of(AT_MS, txs) };
         let mut model = Model::new(AT_MS, "unix:/a.sock", Access::Operate);
         let start = Instant::now();
@@ -30,10 +30,10 @@ fn main() -> std::io::Result<()> {
             for size in [(80, 24), (120, 40), (200, 60)] {
                 let (median, worst) = frames(&mut model, size);
                 let size = format!("{}x{}", size.0, size.1);
-                writeln!(out, "{txs:<4} {keys:<5} {size:<9} {median:>9}  {worst:>8}")?;
+                writeln!(out, "{txs:<6} {keys:<5} {size:<9} {median:>9}  {worst:>8}")?;
             }
         }
-        writeln!(out, "{txs:<4} a new state is taken in within {taken_us} us")?;
+        writeln!(out, "{txs:<6} a new state is taken in within {taken_us} us")?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use wire::control::{SCHEMA, SlotView, Snapshot};
 
-use crate::tree::NodeKey;
+use crate::tree::{NodeKey, ProofTree, TreeIndex};
 
 /// A message younger than this is live: an agent with nothing to do reports every five seconds.
 pub const LAG_MS: u64 = 6_000;
@@ -219,6 +219,8 @@ pub struct Model {
     pub link: Link,
     /// The agent's last state, cleaned.
     pub snapshot: Option<Box<Snapshot>>,
+    /// Indices of its slots' trees, in the order of its slots.
+    pub trees: Vec<TreeIndex>,
     /// When that state arrived.
     pub received_ms: u64,
     /// When the agent last said anything.
@@ -257,6 +259,7 @@ impl Model {
             access,
             link: Link::Connecting,
             snapshot: None,
+            trees: Vec::new(),
             received_ms: now_ms,
             heard_ms: now_ms,
             started_ms: now_ms,
@@ -323,6 +326,15 @@ impl Model {
             .or_else(|| current_slot(snapshot).filter(has_tree))
             .or_else(|| slots.iter().rev().find(has_tree))
             .or_else(|| current_slot(snapshot))
+    }
+
+    /// The tree of one of the snapshot's slots.
+    pub fn tree_of<'a>(&'a self, slot: &'a SlotView) -> ProofTree<'a> {
+        /// Of a slot that is not of the snapshot.
+        static NONE: TreeIndex = TreeIndex::EMPTY;
+        let slots = self.snapshot.iter().flat_map(|snapshot| &snapshot.slots);
+        let of_slot = slots.zip(&self.trees).find(|(it, _)| it.slot == slot.slot);
+        ProofTree::new(of_slot.map_or(&NONE, |(_, tree)| tree), &slot.nodes)
     }
 
     /// The instant at which a visible text changes by itself, if one does.

@@ -28,6 +28,8 @@ mod tree;
 pub(crate) const LADDER_LABEL: u16 = 20;
 /// Txs up to which a tree is a list and not a ladder.
 const LIST_TXS_MAX: u16 = 16;
+/// Nodes of a tree that can be a list: with more, a frame and a key take longer than an eye blinks.
+const LIST_NODES_MAX: usize = 8_192;
 
 /// What a terminal can show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -76,11 +78,16 @@ pub(crate) enum TreeShape {
     Levels,
 }
 
+/// Whether the slot's tree has too many nodes for a list.
+pub(crate) const fn is_large(slot: &SlotView) -> bool {
+    slot.nodes.len() > LIST_NODES_MAX
+}
+
 /// The form of the tree, which decides what its keys move.
 pub(crate) fn tree_shape(model: &Model, slot: &SlotView) -> TreeShape {
     let ladder = match model.tree_form {
         TreeForm::Auto => slot.txs > LIST_TXS_MAX,
-        TreeForm::List => false,
+        TreeForm::List => is_large(slot),
         TreeForm::Ladder => true,
         TreeForm::Levels => return TreeShape::Levels,
     };

@@ -4,9 +4,13 @@
 //! unchanged; a base stands on the last kernel of its tx, a kernel on the one before it (or on the
 //! tx) and on a vm. Nodes that fit nowhere are listed at the end: nothing is hidden.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use wire::control::NodeView;
+
+mod index;
+
+pub use index::{Counts, Level, TreeIndex};
 
 /// Deepest level: a tree of 65,536 txs has sixteen.
 const LEVEL_MAX: u8 = 16;
@@ -65,7 +69,7 @@ pub enum Progress {
 impl Progress {
     /// Reads the agent's word.
     pub fn of(node: &NodeView) -> Self {
-        match node.state.as_str() {
+        match &*node.state {
             "todo" => Self::Todo,
             "ready" => Self::Ready,
             "claimed" => Self::Claimed,
@@ -103,7 +107,7 @@ impl Progress {
 impl NodeKey {
     /// The name of the agent's node.
     pub fn of(node: &NodeView) -> Self {
-        let kind = match node.kind.as_str() {
+        let kind = match &*node.kind {
             "tx" => Kind::Tx,
             "vm" => Kind::Vm,
             "kernel" => Kind::Kernel,
@@ -113,6 +117,25 @@ impl NodeKey {
             _ => Kind::Unknown,
         };
         Self { kind, level: node.level, index: node.index, call: node.call }
+    }
+
+    /// A base, for its level.
+    const BASE: Self = Self { kind: Kind::Base, level: 0, index: 0, call: 0 };
+
+    /// The txs under the node in a block of `txs`: first, and one past the last.
+    pub fn covers(self, txs: u32) -> (u32, u32) {
+        let (first, end) = match self.kind {
+            Kind::Root => (0, txs),
+            Kind::Merge => {
+                let size = 1_u32 << self.level.min(LEVEL_MAX);
+                let first = self.index.saturating_mul(size);
+                (first, first.saturating_add(size))
+            }
+            Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Unknown => {
+                (self.index, self.index.saturating_add(1))
+            }
+        };
+        (first.min(txs), end.min(txs))
     }
 
     /// The name as people write it: `merge/1.0`, `kernel/0.1`, `base/7`.
@@ -142,57 +165,41 @@ pub struct Row<'a> {
     pub folded: Vec<&'a NodeView>,
 }
 
-/// One row of the ladder.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Level<'a> {
-    /// `root`, `merge 3`, `base`, `kernel`, `vm`, `tx`.
-    pub name: String,
-    /// Nodes with the txs they cover: first, and one past the last.
-    pub nodes: Vec<(u32, u32, &'a NodeView)>,
-}
-
-impl Level<'_> {
-    /// Nodes whose proof exists.
-    pub fn done(&self) -> usize {
-        self.nodes.iter().filter(|(.., node)| Progress::of(node).is_done()).count()
-    }
-
-    /// Nodes that somebody works on.
-    pub fn running(&self) -> usize {
-        self.nodes.iter().filter(|(.., node)| Progress::of(node).is_running()).count()
-    }
-
-    /// The middle CPU time of its proofs, in milliseconds.
-    pub fn usual_cpu_ms(&self) -> Option<u32> {
-        let mut times: Vec<u32> = self.nodes.iter().filter_map(|(.., node)| node.cpu_ms).collect();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied()
-    }
-}
-
 /// A block's nodes by name.
+#[derive(Clone, Copy, Debug)]
 pub struct ProofTree<'a> {
-    nodes: BTreeMap<NodeKey, &'a NodeView>,
-    txs: u32,
+    index: &'a TreeIndex,
+    nodes: &'a [NodeView],
 }
 
 impl<'a> ProofTree<'a> {
-    /// Reads the agent's list.
-    pub fn new(list: &'a [NodeView]) -> Self {
-        let nodes: BTreeMap<_, _> = list.iter().map(|node| (NodeKey::of(node), node)).collect();
-        let bases = nodes.keys().filter(|key| key.kind == Kind::Base);
-        let txs = bases.map(|key| key.index.saturating_add(1)).max().unwrap_or(0);
-        Self { nodes, txs }
+    /// The agent's list and its index.
+    pub const fn new(index: &'a TreeIndex, nodes: &'a [NodeView]) -> Self {
+        Self { index, nodes }
     }
 
     /// Number of txs.
     pub const fn txs(&self) -> u32 {
-        self.txs
+        self.index.txs()
+    }
+
+    /// Counts of the whole block.
+    pub fn counts(&self) -> Counts {
+        self.index.counts()
     }
 
     /// What the agent says of a node.
     pub fn get(&self, key: NodeKey) -> Option<&'a NodeView> {
-        self.nodes.get(&key).copied()
+        self.nodes.get(self.index.place(key)?)
+    }
+
+    /// The next tx after (or before) this one with a proof of this agent.
+    pub fn next_mine(&self, leaf: u32, back: bool) -> Option<u32> {
+        self.index.next_mine(leaf, back)
+    }
+
+    fn contains(&self, key: NodeKey) -> bool {
+        self.index.place(key).is_some()
     }
 
     /// The proofs that a node is made from.
@@ -214,20 +221,20 @@ impl<'a> ProofTree<'a> {
         let before = key.call.checked_sub(1).and_then(|call| self.last_of_tx(key.index, call));
         let before = before.or_else(|| self.tx(key.index));
         let vm = NodeKey { kind: Kind::Vm, ..key };
-        let vm = self.nodes.contains_key(&vm).then_some(vm);
+        let vm = self.contains(vm).then_some(vm);
         before.into_iter().chain(vm).collect()
     }
 
     fn tx(&self, index: u32) -> Option<NodeKey> {
         let key = NodeKey { kind: Kind::Tx, level: 0, index, call: 0 };
-        self.nodes.contains_key(&key).then_some(key)
+        self.contains(key).then_some(key)
     }
 
     /// The last kernel of a tx up to this call, else the tx itself.
     fn last_of_tx(&self, index: u32, call: u16) -> Option<NodeKey> {
         let first = NodeKey { kind: Kind::Kernel, level: 0, index, call: 0 };
-        let kernels = self.nodes.range(first..=NodeKey { call, ..first });
-        kernels.map(|(key, _)| *key).next_back().or_else(|| self.tx(index))
+        let kernels = self.index.range(first, NodeKey { call, ..first });
+        kernels.last().map(|(key, _)| *key).or_else(|| self.tx(index))
     }
 
     /// What stands at this place: the merge, or what was passed up from below.
@@ -235,13 +242,13 @@ impl<'a> ProofTree<'a> {
         let mut index = index;
         for level in (1..=level.min(LEVEL_MAX)).rev() {
             let merge = NodeKey { kind: Kind::Merge, level, index, call: 0 };
-            if self.nodes.contains_key(&merge) {
+            if self.contains(merge) {
                 return Some(merge);
             }
             index = index.saturating_mul(2);
         }
         let base = NodeKey { kind: Kind::Base, level: 0, index, call: 0 };
-        self.nodes.contains_key(&base).then_some(base)
+        self.contains(base).then_some(base)
     }
 
     /// Every node as a row, each under what is made from it; the txs' own proofs in rows of their
@@ -250,10 +257,10 @@ impl<'a> ProofTree<'a> {
         let mut rows = Vec::with_capacity(self.nodes.len());
         let mut seen = BTreeSet::new();
         let root = NodeKey { kind: Kind::Root, level: 0, index: 0, call: 0 };
-        let top = self.nodes.contains_key(&root).then_some(root);
+        let top = self.contains(root).then_some(root);
         self.descend(top.or_else(|| self.standing_at(LEVEL_MAX, 0)), form, &mut seen, &mut rows);
-        let left: Vec<NodeKey> =
-            self.nodes.keys().rev().filter(|key| !seen.contains(*key)).copied().collect();
+        let mut left: Vec<NodeKey> = self.index.keys().filter(|key| !seen.contains(key)).collect();
+        left.sort_unstable_by(|one, other| other.cmp(one));
         for key in left {
             self.descend(Some(key), form, &mut seen, &mut rows);
         }
@@ -293,9 +300,9 @@ impl<'a> ProofTree<'a> {
             .into_iter()
             .flat_map(|kind| {
                 let first = NodeKey { kind, level: 0, index, call: 0 };
-                self.nodes.range(first..=NodeKey { call: u16::MAX, ..first })
+                self.index.range(first, NodeKey { call: u16::MAX, ..first })
             })
-            .map(|(key, node)| (*key, *node))
+            .filter_map(|(key, _)| Some((*key, self.get(*key)?)))
             .collect();
         chain.sort_by_key(|(key, _)| (key.kind != Kind::Tx, key.call, key.kind));
         seen.extend(chain.iter().map(|(key, _)| *key));
@@ -303,41 +310,13 @@ impl<'a> ProofTree<'a> {
     }
 
     /// The levels from the root down to the txs, without the empty ones.
-    pub fn levels(&self) -> Vec<Level<'a>> {
-        let mut levels: BTreeMap<u8, Level<'a>> = BTreeMap::new();
-        for (key, node) in &self.nodes {
-            let (order, name) = match key.kind {
-                Kind::Root => (0, "root".to_owned()),
-                Kind::Merge => {
-                    (1 + LEVEL_MAX.saturating_sub(key.level), format!("merge {}", key.level))
-                }
-                Kind::Base => (30, "base".to_owned()),
-                Kind::Kernel => (31, "kernel".to_owned()),
-                Kind::Vm => (32, "vm".to_owned()),
-                Kind::Tx => (33, "tx".to_owned()),
-                Kind::Unknown => (34, "other".to_owned()),
-            };
-            let (first, end) = self.covers(*key);
-            let level = levels.entry(order).or_insert_with(|| Level { name, nodes: Vec::new() });
-            level.nodes.push((first, end, *node));
-        }
-        levels.into_values().collect()
+    pub fn levels(&self) -> &'a [Level] {
+        self.index.levels()
     }
 
     /// The txs under a node: first, and one past the last.
     pub fn covers(&self, key: NodeKey) -> (u32, u32) {
-        let (first, end) = match key.kind {
-            Kind::Root => (0, self.txs),
-            Kind::Merge => {
-                let size = 1_u32 << key.level.min(LEVEL_MAX);
-                let first = key.index.saturating_mul(size);
-                (first, first.saturating_add(size))
-            }
-            Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Unknown => {
-                (key.index, key.index.saturating_add(1))
-            }
-        };
-        (first.min(self.txs), end.min(self.txs))
+        key.covers(self.txs())
     }
 }
 
@@ -354,7 +333,7 @@ pub enum RowForm {
 mod tests {
     use super::*;
 
-    fn node(kind: &str, level: u8, index: u32, call: u16) -> NodeView {
+    fn node(kind: &'static str, level: u8, index: u32, call: u16) -> NodeView {
         NodeView {
             kind: kind.into(),
             level,
@@ -366,7 +345,7 @@ mod tests {
     }
 
     fn check(list: &[NodeView], form: RowForm, expected: &[&str]) {
-        let rows: Vec<String> = ProofTree::new(list)
+        let rows: Vec<String> = ProofTree::new(&TreeIndex::new(list), list)
             .rows(form)
             .iter()
             .map(|row| {
@@ -463,8 +442,9 @@ mod tests {
         check(&twice, RowForm::Full, &["merge/255.4294967295"]);
         check(&[], RowForm::Full, &[]);
         let list = [node("merge", 0, 0, 0), node("base", 0, u32::MAX, 9)];
-        assert_eq!(ProofTree::new(&list).rows(RowForm::Full).len(), 2);
-        assert_eq!(ProofTree::new(&list).levels().len(), 2);
+        let index = TreeIndex::new(&list);
+        assert_eq!(ProofTree::new(&index, &list).rows(RowForm::Full).len(), 2);
+        assert_eq!(index.levels().len(), 2);
     }
 
     #[test]
@@ -473,13 +453,13 @@ mod tests {
             .map(|index| node("base", 0, index, 0))
             .chain([node("merge", 1, 0, 0), node("merge", 2, 0, 0), node("root", 0, 0, 0)])
             .collect();
-        let tree = ProofTree::new(&list);
-        let shape: Vec<(String, Vec<(u32, u32)>)> = tree
+        let index = TreeIndex::new(&list);
+        let shape: Vec<(String, Vec<(u32, u32)>)> = index
             .levels()
-            .into_iter()
+            .iter()
             .map(|level| {
-                let spans = level.nodes.iter().map(|(first, end, _)| (*first, *end)).collect();
-                (level.name, spans)
+                let spans = level.keys().map(|key| key.covers(index.txs())).collect();
+                (level.name.clone(), spans)
             })
             .collect();
         assert_eq!(

@@ -9,7 +9,9 @@ use crate::{
         Choice, ClaimQuestion, DIALOG_GUARD_MS, Freshness, INTERRUPT_MS, Link, Model, Overlay,
         Paused, Screen, TOAST_MS, Toast, Tone, TreeForm,
     },
+    screen::{TreeShape, tree_shape},
     text,
+    tree::TreeIndex,
 };
 
 mod cursor;
@@ -129,6 +131,11 @@ fn next_tree_form(model: &mut Model) {
         TreeForm::Ladder => TreeForm::Levels,
         TreeForm::Levels => TreeForm::Auto,
     };
+    let is_ladder = |slot| tree_shape(model, slot) == TreeShape::Ladder;
+    if model.tree_form == TreeForm::List && model.tree_slot().is_some_and(is_ladder) {
+        model.tree_form = TreeForm::Levels;
+        say(model, "this block is too large for a list of its proofs", Tone::Plain);
+    }
 }
 
 fn pause(model: &mut Model) {
@@ -284,6 +291,7 @@ fn is_repeated(model: &Model, new: &Snapshot) -> bool {
 
 fn show(model: &mut Model, snapshot: Box<Snapshot>) {
     model.received_ms = model.heard_ms;
+    model.trees = snapshot.slots.iter().map(|slot| TreeIndex::new(&slot.nodes)).collect();
     model.snapshot = Some(snapshot);
     model.dirty = true;
     cursor::keep_in_sight(model);

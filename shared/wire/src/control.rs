@@ -4,6 +4,8 @@
 //! and [`FROM_AGENT_MAX`] from it. Unknown fields are ignored and missing ones are defaulted, so
 //! that versions may differ. Amounts are decimal strings of base units; ids are 0x-hex.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
@@ -183,8 +185,9 @@ pub struct PhaseView {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeView {
-    /// `tx`, `vm`, `kernel`, `base`, `merge`, `root`.
-    pub kind: String,
+    /// `tx`, `vm`, `kernel`, `base`, `merge`, `root`. A tree has many nodes: their words are not
+    /// copied.
+    pub kind: Cow<'static, str>,
     /// Merge level, 0 otherwise.
     pub level: u8,
     /// Index within the level, or the tx's.
@@ -192,7 +195,7 @@ pub struct NodeView {
     /// The call within its tx.
     pub call: u16,
     /// `todo`, `ready`, `claimed`, `proving`, `made`, `delivered`; a `tx` is `made`.
-    pub state: String,
+    pub state: Cow<'static, str>,
     /// Prover of the claim or proof; none of a `tx`, which its client made.
     pub prover: Option<u32>,
     /// True if it is this agent's.

@@ -189,7 +189,7 @@ mod tests {
             node(Kind::Merge, 1, 0),
             node(Kind::Root, 0, 0),
         ]);
-        let names = shown.nodes.iter().map(|it| (it.kind.as_str(), it.index));
+        let names = shown.nodes.iter().map(|it| (&*it.kind, it.index));
         let expected = [
             ("tx", 0),
             ("vm", 0),
@@ -202,7 +202,7 @@ mod tests {
         ];
         assert_eq!(names.collect::<Vec<_>>(), expected);
         let client = &shown.nodes[4];
-        assert_eq!((client.state.as_str(), client.since_ms), ("made", 5_000));
+        assert_eq!((&*client.state, client.since_ms), ("made", 5_000));
         assert_eq!((client.prover, client.mine, client.cpu_ms), (None, false, None));
         assert_eq!(shown.nodes.iter().filter(|it| it.is_task()).count(), 6);
     }

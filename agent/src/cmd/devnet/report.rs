@@ -124,7 +124,7 @@ fn tasks(slot: &SlotView) -> impl Iterator<Item = &NodeView> {
 }
 
 fn name(node: &NodeView) -> String {
-    match node.kind.as_str() {
+    match &*node.kind {
         "vm" | "kernel" => format!("{}/{}.{}", node.kind, node.index, node.call),
         "merge" => format!("merge/{}.{}", node.level, node.index),
         "root" => "root".into(),
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn only_what_provers_made_is_reported() {
-        let node = |kind: &str, prover| NodeView {
+        let node = |kind: &'static str, prover| NodeView {
             kind: kind.into(),
             state: "made".into(),
             prover,

@@ -11,7 +11,6 @@ use crate::{
     screen::{Size, View, frame},
     text,
     theme::Role,
-    tree::ProofTree,
     widget::{Section, Strip, paint, paint_pair, phases},
 };
 
@@ -104,8 +103,8 @@ fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
     if slot.nodes.is_empty() {
         return strip.muted("known after the reveal").line();
     }
-    let mut kinds: BTreeMap<usize, (String, usize, usize)> = BTreeMap::new();
-    for level in ProofTree::new(&slot.nodes).levels() {
+    let mut kinds: BTreeMap<usize, (String, u32, u32)> = BTreeMap::new();
+    for level in view.model.tree_of(slot).levels() {
         let kind = level.name.split(' ').next().unwrap_or_default().to_owned();
         if kind == "tx" {
             continue;
@@ -113,8 +112,8 @@ fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
         let order = ["vm", "kernel", "base", "merge", "root"];
         let place = order.iter().position(|name| *name == kind).unwrap_or(order.len());
         let entry = kinds.entry(place).or_insert((kind, 0, 0));
-        entry.1 += level.done();
-        entry.2 += level.nodes.len();
+        entry.1 += level.counts().done;
+        entry.2 += level.counts().all;
     }
     let counts: Vec<String> =
         kinds.values().map(|(kind, done, all)| format!("{kind} {done}/{all}")).collect();
@@ -168,9 +167,9 @@ fn held(view: &View<'_>, most: usize, columns: usize) -> Vec<Line<'static>> {
     };
     let head = view.strip().muted(" subtree  txs        lane      made   slack");
     let mut rows = if columns >= 50 { vec![head.line()] } else { Vec::new() };
-    let mut subtrees: Vec<&SubtreeView> = slot.subtrees.iter().collect();
-    subtrees.sort_by_key(|subtree| (!subtree.mine, subtree.slack_ms, subtree.index));
-    rows.extend(subtrees.iter().take(most).map(|subtree| subtree_row(view, subtree)));
+    let subtrees = &slot.subtrees;
+    let first = first_by(subtrees, most, |it| (!it.mine, it.slack_ms, it.index));
+    rows.extend(first.into_iter().map(|subtree| subtree_row(view, subtree)));
     if subtrees.len() > most {
         rows.push(
             view.strip().muted(format!(" …{} more, 2 shows all", subtrees.len() - most)).line(),
@@ -181,6 +180,21 @@ fn held(view: &View<'_>, most: usize, columns: usize) -> Vec<Line<'static>> {
     }
     rows.push(tasks(view, slot));
     rows
+}
+
+/// The first `most` subtrees in this order, of a list that may be long.
+pub(super) fn first_by<K: Ord>(
+    list: &[SubtreeView],
+    most: usize,
+    key: impl Fn(&SubtreeView) -> K,
+) -> Vec<&SubtreeView> {
+    let mut first: Vec<&SubtreeView> = list.iter().collect();
+    if 0 < most && most < first.len() {
+        first.select_nth_unstable_by_key(most - 1, |it| key(it));
+    }
+    first.truncate(most);
+    first.sort_by_key(|it| key(it));
+    first
 }
 
 fn subtree_row(view: &View<'_>, subtree: &SubtreeView) -> Line<'static> {

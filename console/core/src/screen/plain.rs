@@ -70,8 +70,8 @@ fn slot(view: &View<'_>) -> String {
     };
     let mut line = format!("slot {} {}, {} txs", slot.slot, slot.phase, slot.txs);
     if !slot.nodes.is_empty() {
-        let done = slot.nodes.iter().filter(|node| crate::tree::Progress::of(node).is_done());
-        line += &format!(", {} of {} proofs", done.count(), slot.nodes.len());
+        let counts = view.model.tree_of(slot).counts();
+        line += &format!(", {} of {} proofs", counts.done, counts.all);
     }
     if let Some(slack_ms) = judge::worst_slack_ms(view.snapshot) {
         line += &format!(", slack {}", text::signed(slack_ms));

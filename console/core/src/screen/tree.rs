@@ -7,7 +7,7 @@ use crate::{
     screen::{Size, TreeShape, View, frame, overview, tree_shape},
     text,
     theme::Role,
-    tree::{Kind, NodeKey, Progress, ProofTree, Row, RowForm},
+    tree::{Counts, Kind, NodeKey, Progress, ProofTree, Row, RowForm},
     widget::{Section, Strip, ladder, paint, window},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn draw(view: &View<'_>, size: Size, area: Rect, buffer: &mut Buffer)
         paint(buffer, area, view, &Section::new(title, vec![view.strip().muted(none).line()]));
         return;
     };
-    let tree = ProofTree::new(&slot.nodes);
+    let tree = view.model.tree_of(slot);
     match tree_shape(view.model, slot) {
         TreeShape::List(form) => list(view, (slot, &tree, form), area, buffer),
         TreeShape::Ladder => rungs(view, (slot, &tree), area, buffer),
@@ -38,13 +38,14 @@ pub(super) fn draw(view: &View<'_>, size: Size, area: Rect, buffer: &mut Buffer)
 }
 
 fn title(slot: &SlotView, tree: &ProofTree<'_>) -> String {
-    let done = slot.nodes.iter().filter(|node| Progress::of(node).is_done()).count();
+    let counts = tree.counts();
     let block = slot.block.as_deref().map_or_else(String::new, text::shorten);
     format!(
-        "Proof tree · slot {} · block {block} · {} txs · {done} of {} proofs",
+        "Proof tree · slot {} · block {block} · {} txs · {} of {} proofs",
         slot.slot,
         tree.txs().max(slot.txs.into()),
-        slot.nodes.len()
+        counts.done,
+        counts.all
     )
 }
 
@@ -127,7 +128,7 @@ fn list_row(view: &View<'_>, row: &Row<'_>, chosen: bool) -> Line<'static> {
         for node in &row.folded {
             let progress = Progress::of(node);
             let role = progress_role(progress, node.mine);
-            strip = strip.muted(node.kind.clone()).put(role, progress.mark()).text(" ");
+            strip = strip.muted(&*node.kind).put(role, progress.mark()).text(" ");
         }
     }
     let line = strip.line();
@@ -174,8 +175,7 @@ fn details(view: &View<'_>, tree: &ProofTree<'_>, row: &Row<'_>) -> Vec<Line<'st
     } else {
         format!("{} UTC", text::clock(row.node.since_ms))
     };
-    let facts =
-        view.strip().muted(" covers ").text(txs).muted("   state ").text(row.node.state.clone());
+    let facts = view.strip().muted(" covers ").text(txs).muted("   state ").text(&*row.node.state);
     let facts = facts.muted(" since ").text(since);
     let (role, prover) = view.maker(row.node);
     let cpu = row.node.cpu_ms.map_or_else(|| "?".to_owned(), text::cpu);
@@ -196,7 +196,7 @@ fn inputs(view: &View<'_>, tree: &ProofTree<'_>, key: NodeKey) -> Line<'static> 
         let progress = Progress::of(node);
         let role = progress_role(progress, node.mine);
         let (_, prover) = view.maker(node);
-        strip = strip.text("  ").text(input.name()).text(" ").put(role, node.state.clone());
+        strip = strip.text("  ").text(input.name()).text(" ").put(role, &*node.state);
         if progress.is_running() {
             let gone = text::duration(view.now_ms.saturating_sub(node.since_ms));
             strip = strip.muted(format!(" by {prover} {gone}"));
@@ -254,16 +254,15 @@ fn subtree_row(view: &View<'_>, subtree: &wire::control::SubtreeView) -> Line<'s
 
 /// Subtrees, the least slack first.
 fn subtrees(view: &View<'_>, slot: &SlotView, height: usize) -> Section {
-    let mut order: Vec<&wire::control::SubtreeView> = slot.subtrees.iter().collect();
-    order.sort_by_key(|subtree| {
+    let most = height.saturating_sub(2);
+    let first = overview::first_by(&slot.subtrees, most, |subtree| {
         (subtree.slack_ms.unwrap_or(i64::MAX), !subtree.mine, subtree.index)
     });
     let mut rows =
         vec![view.strip().muted(" subtree  txs          lane         made  slack").line()];
-    rows.extend(
-        order.iter().take(height.saturating_sub(2)).map(|subtree| subtree_row(view, subtree)),
-    );
-    Section::new("Subtrees, least slack first", rows).note(format!("{} in all", order.len()))
+    rows.extend(first.into_iter().map(|subtree| subtree_row(view, subtree)));
+    let all = slot.subtrees.len();
+    Section::new("Subtrees, least slack first", rows).note(format!("{all} in all"))
 }
 
 fn levels(
@@ -275,14 +274,14 @@ fn levels(
     let head = view.strip().muted(" level       proofs    made  running  waiting   usual cpu");
     let mut rows = vec![head.line()];
     for level in tree.levels() {
-        let (done, running) = (level.done(), level.running());
-        let waiting = level.nodes.len() - done - running;
+        let Counts { all, done, running, .. } = level.counts();
+        let waiting = all - done - running;
         let usual = level.usual_cpu_ms().map_or_else(|| "?".to_owned(), text::cpu);
         let strip = view
             .strip()
             .text(" ")
             .cell(Role::Text, &level.name, 10)
-            .right(Role::Text, &level.nodes.len().to_string(), 7)
+            .right(Role::Text, &all.to_string(), 7)
             .right(Role::Good, &done.to_string(), 7)
             .right(Role::Running, &running.to_string(), 8)
             .right(Role::Waiting, &waiting.to_string(), 8)

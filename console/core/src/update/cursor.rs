@@ -4,8 +4,8 @@
 use crate::{
     command::{Motion, Step},
     model::{Model, Screen},
-    screen::{TreeShape, tree_shape},
-    tree::{NodeKey, ProofTree, RowForm},
+    screen::{TreeShape, is_large, tree_shape},
+    tree::{NodeKey, RowForm},
 };
 
 /// Rows that a page key moves.
@@ -66,15 +66,17 @@ fn node_rows(model: &Model) -> Vec<NodeKey> {
     let Some(slot) = model.tree_slot() else { return Vec::new() };
     let form = match tree_shape(model, slot) {
         TreeShape::List(form) => form,
+        // Nobody sees the rows of a block that is too large for a list.
+        TreeShape::Ladder | TreeShape::Levels if is_large(slot) => return Vec::new(),
         TreeShape::Ladder | TreeShape::Levels => RowForm::Full,
     };
-    ProofTree::new(&slot.nodes).rows(form).iter().map(|row| row.key).collect()
+    model.tree_of(slot).rows(form).iter().map(|row| row.key).collect()
 }
 
 /// One column of the ladder, which covers more than one tx in a large block.
 fn along_ladder(model: &mut Model, motion: Motion) {
     let Some(slot) = model.tree_slot() else { return };
-    let txs = ProofTree::new(&slot.nodes).txs();
+    let txs = model.tree_of(slot).txs();
     let columns = u32::from(model.size.0.saturating_sub(crate::screen::LADDER_LABEL)).max(1);
     let step = txs.div_ceil(columns).max(1);
     let leaf = model.cursor.leaf;
@@ -101,7 +103,12 @@ pub(super) fn other_slot(model: &mut Model, step: Step) {
 
 pub(super) fn next_mine(model: &mut Model, step: Step) {
     let Some(slot) = model.tree_slot() else { return };
-    let tree = ProofTree::new(&slot.nodes);
+    let tree = model.tree_of(slot);
+    if is_large(slot) {
+        let next = tree.next_mine(model.cursor.leaf, step == Step::Back);
+        model.cursor.leaf = next.unwrap_or(model.cursor.leaf);
+        return;
+    }
     let mut keys = node_rows(model);
     if step == Step::Back {
         keys.reverse();

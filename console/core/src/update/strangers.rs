@@ -1,6 +1,8 @@
 //! The boundary: what comes over the socket was in part written by strangers (peers, block
 //! content, error texts). After this nothing in a snapshot can move the cursor or fill the memory.
 
+use std::borrow::Cow;
+
 use wire::control::{
     Alert, Event, LaneView, NodeView, PayeeView, PeerView, PhaseView, SlotEarning, SlotView,
     Snapshot, SubtreeView, TaskView,
@@ -14,8 +16,8 @@ const SLOTS_MAX: usize = 16;
 const LIST_MAX: usize = 64;
 /// A block of 65,536 txs has fewer than 2^19 nodes at three calls a tx.
 const NODES_MAX: usize = 1 << 19;
-/// One per subtree of four txs in a block of 65,536.
-const SUBTREES_MAX: usize = 1 << 14;
+/// One per tx in a block of 65,536.
+const SUBTREES_MAX: usize = 1 << 16;
 /// More alerts than this are not read by a person.
 const ALERTS_MAX: usize = 64;
 /// A full mesh of the devnet has 8; a screen has room for fewer than this.
@@ -79,6 +81,13 @@ fn words<'a>(texts: impl IntoIterator<Item = &'a mut String>) {
     }
 }
 
+/// Our own words, which are borrowed, are plain.
+fn word(text: &mut Cow<'static, str>) {
+    if let Cow::Owned(text) = text {
+        keep(text, WORD_MAX);
+    }
+}
+
 fn sentence(text: Option<&mut String>) {
     if let Some(text) = text {
         keep(text, TEXT_MAX);
@@ -103,7 +112,8 @@ fn slot(slot: &mut SlotView) {
         words([&mut phase.name, &mut phase.state]);
     });
     each(&mut slot.nodes, NODES_MAX, |node: &mut NodeView| {
-        words([&mut node.kind, &mut node.state]);
+        word(&mut node.kind);
+        word(&mut node.state);
     });
     each(&mut slot.subtrees, SUBTREES_MAX, |subtree: &mut SubtreeView| {
         words([&mut subtree.lane]);
@@ -150,7 +160,7 @@ mod tests {
             slots: vec![SlotView {
                 phase: bad(),
                 block: Some(bad()),
-                nodes: vec![NodeView { state: bad(), ..NodeView::default() }],
+                nodes: vec![NodeView { state: bad().into(), ..NodeView::default() }],
                 subtrees: vec![SubtreeView { lane: bad(), ..SubtreeView::default() }],
                 phases: vec![PhaseView { name: bad(), ..PhaseView::default() }],
                 ..SlotView::default()

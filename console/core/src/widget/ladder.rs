@@ -4,12 +4,12 @@
 //! it. A node that is late never recolours the nodes above it: those have simply not begun.
 
 use ratatui_core::text::Line;
-use wire::control::{NodeView, SubtreeView};
+use wire::control::SubtreeView;
 
 use crate::{
     screen::View,
     theme::Role,
-    tree::{Level, Progress, ProofTree},
+    tree::{Counts, Level, NodeKey, ProofTree},
     widget::Strip,
 };
 
@@ -22,39 +22,21 @@ const BLOCK: usize = 3;
 const RISK_MS: i64 = 30_000;
 const EIGHTHS: [&str; 9] = ["·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-/// What lies under one column.
-#[derive(Clone, Copy, Default)]
-struct Under {
-    nodes: u32,
-    done: u32,
-    running: u32,
-    mine: u32,
-}
-
-impl Under {
-    fn add(&mut self, node: &NodeView) {
-        let progress = Progress::of(node);
-        self.nodes += 1;
-        self.done += u32::from(progress.is_done());
-        self.running += u32::from(progress.is_running());
-        self.mine += u32::from(node.mine);
+/// The mark of what lies under one column.
+fn mark(under: Counts) -> (&'static str, Role) {
+    let role = match (under.mine, under.done) {
+        (0, 0) => Role::Waiting,
+        (0, _) => Role::Good,
+        (_, _) => Role::Mine,
+    };
+    if under.all == 0 {
+        return (" ", Role::Text);
     }
-
-    fn mark(self) -> (&'static str, Role) {
-        let role = match (self.mine, self.done) {
-            (0, 0) => Role::Waiting,
-            (0, _) => Role::Good,
-            (_, _) => Role::Mine,
-        };
-        if self.nodes == 0 {
-            return (" ", Role::Text);
-        }
-        if self.done == 0 && self.running > 0 {
-            return ("▒", if self.mine > 0 { Role::Mine } else { Role::Running });
-        }
-        let eighths = crate::text::share(self.done.into(), self.nodes.into(), 8) as usize;
-        (EIGHTHS[eighths], role)
+    if under.done == 0 && under.running > 0 {
+        return ("▒", if under.mine > 0 { Role::Mine } else { Role::Running });
     }
+    let eighths = crate::text::share(under.done.into(), under.all.into(), 8) as usize;
+    (EIGHTHS[eighths], role)
 }
 
 /// The columns of txs: `first..end` of `txs` on `columns`.
@@ -67,36 +49,34 @@ fn span(first: u32, end: u32, txs: u32, columns: usize) -> (usize, usize) {
     (usize::try_from(from).unwrap_or(0), usize::try_from(to.min(columns)).unwrap_or(0))
 }
 
-fn level_row(view: &View<'_>, level: &Level<'_>, txs: u32, columns: usize) -> Line<'static> {
-    let label = label(view, &level.name, (level.done(), level.nodes.len()));
-    let wide = level.nodes.len().saturating_mul(BLOCK) <= columns;
-    let mut under = vec![Under::default(); columns];
-    let mut edges = vec![false; columns];
-    for (first, end, node) in &level.nodes {
-        let (from, to) = span(*first, *end, txs, columns);
-        under.iter_mut().take(to).skip(from).for_each(|under| under.add(node));
-        if let Some(edge) = from.checked_sub(1).and_then(|before| edges.get_mut(before)) {
-            *edge = wide;
+fn level_row(view: &View<'_>, level: &Level, txs: u32, columns: usize) -> Line<'static> {
+    let counts = level.counts();
+    let label = label(view, &level.name, (counts.done, counts.all));
+    let of = |key: NodeKey| {
+        let (first, end) = key.covers(txs);
+        span(first, end, txs, columns)
+    };
+    // A node under several columns counts in each of them.
+    let under = |column: usize| level.between(|key| of(key).1 <= column, |key| column < of(key).0);
+    let mut marks: Vec<_> = (0..columns).map(|column| mark(under(column))).collect();
+    if level.len().saturating_mul(BLOCK) <= columns {
+        let edges = level.keys().filter_map(|key| of(key).0.checked_sub(1));
+        for edge in edges {
+            if let Some(mark) = marks.get_mut(edge) {
+                *mark = ("│", Role::Rule);
+            }
         }
     }
-    runs(
-        view,
-        label,
-        under.iter().zip(edges).map(
-            |(under, edge)| {
-                if edge { ("│", Role::Rule) } else { under.mark() }
-            },
-        ),
-    )
+    runs(view, label, marks.into_iter())
 }
 
-fn label(view: &View<'_>, name: &str, (done, all): (usize, usize)) -> Strip {
+fn label(view: &View<'_>, name: &str, (done, all): (u32, u32)) -> Strip {
     let counts = format!("{}/{}", count(done), count(all));
     view.strip().text(" ").cell(Role::Text, name, 7).right(Role::Muted, &counts, 9)
 }
 
 /// In four columns: `902`, `8192`, `61k`.
-fn count(nodes: usize) -> String {
+fn count(nodes: u32) -> String {
     match nodes {
         0..10_000 => nodes.to_string(),
         10_000.. => format!("{}k", nodes / 1_000),
@@ -133,11 +113,11 @@ pub(crate) fn ladder(
     let room = columns.saturating_sub(LABEL + 1);
     let mut rows = rails(view, tree, subtrees, room);
     let levels = tree.levels();
-    let begun = |level: &Level<'_>| level.done() + level.running() > 0;
+    let begun = |level: &Level| level.counts().done + level.counts().running > 0;
     let empty = levels.iter().position(begun).unwrap_or(levels.len());
     let fold = if levels.len() + 3 > height && empty > 1 { empty } else { 0 };
     if let Some(last) = levels.get(fold.wrapping_sub(1)) {
-        let nodes = levels.iter().take(fold).map(|level| level.nodes.len()).sum();
+        let nodes = levels.iter().take(fold).map(|level| level.counts().all).sum();
         let text = format!(" from here to {}: not begun", last.name);
         rows.push(label(view, "root", (0, nodes)).put(Role::Waiting, text).line());
     }
@@ -210,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_mark_shows_how_much_is_done() {
-        let under = |nodes, done, running| Under { nodes, done, running, mine: 0 };
+        let under = |all, done, running| Counts { all, done, running, mine: 0 };
         let rows = [
             (under(0, 0, 0), " "),
             (under(64, 0, 0), "·"),
@@ -219,8 +199,8 @@ mod tests {
             (under(64, 63, 1), "▇"),
             (under(64, 64, 0), "█"),
         ];
-        for (under, mark) in rows {
-            assert_eq!(under.mark().0, mark);
+        for (under, shown) in rows {
+            assert_eq!(mark(under).0, shown);
         }
     }
 }

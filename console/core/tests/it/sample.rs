@@ -115,11 +115,11 @@ fn proving(slot: u64, revealed: u64) -> SlotView {
     }
 }
 
-pub(crate) fn node(kind: &str, level: u8, index: u32, call: u16) -> NodeView {
+pub(crate) fn node(kind: &'static str, level: u8, index: u32, call: u16) -> NodeView {
     NodeView { kind: kind.into(), level, index, call, state: "todo".into(), ..NodeView::default() }
 }
 
-fn made(node: NodeView, state: &str, prover: u32, cpu_ms: u32) -> NodeView {
+fn made(node: NodeView, state: &'static str, prover: u32, cpu_ms: u32) -> NodeView {
     let (cpu_ms, peak_mb) = (Some(cpu_ms), Some(cpu_ms / 50));
     NodeView {
         state: state.into(),
@@ -311,7 +311,7 @@ fn tree(at_ms: u64, txs: u32) -> Vec<NodeView> {
 
 /// A state that follows from the node's place, earlier kinds further on than later ones.
 fn progressed(node: NodeView, at_ms: u64) -> NodeView {
-    let late = match node.kind.as_str() {
+    let late = match &*node.kind {
         "vm" => 1,
         "kernel" => 3,
         "base" => 6,
