@@ -2,9 +2,13 @@
 //!
 //! The states are views of the simulator's first agent, of the product's own machine. What that
 //! machine does not know (money, peers, the computer) stays unknown here too; every screen says
-//! SIMULATED.
+//! SIMULATED. Blocks of more than 1,024 txs are the simulator's schedule of the lanes instead of a
+//! machine for each agent.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use console_core::LinkMsg;
 use protocol::{Class, view};
@@ -16,27 +20,37 @@ use wire::control::{Event, L1View, LaneView, SCHEMA, SlotView, Snapshot, Stake, 
 const SPEED: u32 = 8;
 /// States a second: four, as from an agent.
 const STATES_HZ: u32 = 4;
+/// States a second of a block of more than [`LARGE_TXS`] txs, each of which is megabytes.
+const LARGE_STATES_HZ: u32 = 2;
+const LARGE_TXS: u16 = 4_096;
 /// The world that is shown; any other would do.
 const SEED: u64 = 1;
 /// Events kept.
 const EVENTS_MAX: usize = 64;
+/// Txs of a block if nobody says how many.
+pub(crate) const TXS: u16 = 32;
 
-/// Sends states until nobody takes them any more.
-pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>) {
+/// Sends states of blocks of so many txs until nobody takes them any more. A world that is slower
+/// than its pace goes as fast as it can.
+pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>, txs: u16) {
+    let hz = if LARGE_TXS < txs { LARGE_STATES_HZ } else { STATES_HZ };
+    let pause = Duration::from_secs(1) / hz;
+    let mut feed = Feed::with_blocks(SEED, txs);
     let mut events = Vec::new();
-    let mut seq = 0;
-    for (step, view) in (0_u32..).zip(Feed::new(SEED)) {
-        if step % (SPEED / STATES_HZ) != 0 {
-            continue;
+    for seq in 1.. {
+        let began = Instant::now();
+        let skipped = SPEED / hz - 1;
+        if (0..skipped).any(|_| feed.step().is_none()) {
+            return;
         }
-        seq += 1;
-        let mut snapshot = snapshot(&view, seq);
+        let Some(view) = feed.step() else { return };
+        let mut snapshot = snapshot(view, seq);
         note(&snapshot, &mut events);
         snapshot.events.clone_from(&events);
         if sender.blocking_send(LinkMsg::Snapshot(Box::new(snapshot))).is_err() {
             return;
         }
-        thread::sleep(Duration::from_secs(1) / STATES_HZ);
+        thread::sleep(pause.saturating_sub(began.elapsed()));
     }
 }
 
@@ -95,10 +109,11 @@ mod tests {
 
     #[test]
     fn the_world_shows_a_tree_within_ten_pretended_minutes_and_says_simulated() {
-        let view = Feed::new(SEED).take(600).find(|view| {
-            let proving =
-                |slot: &view::SlotView| slot.nodes.iter().any(|node| node.state == "proving");
-            view.slots.iter().any(proving)
+        let proving = |slot: &view::SlotView| slot.nodes.iter().any(|it| it.state == "proving");
+        let mut feed = Feed::with_blocks(SEED, TXS);
+        let view = (0..600).find_map(|_| {
+            let view = feed.step()?;
+            view.slots.iter().any(proving).then(|| view.clone())
         });
         let snapshot = snapshot(&view.unwrap(), 1);
         let mut model = Model::new(snapshot.at_ms, "a simulated world", Access::ReadOnly);
@@ -107,6 +122,27 @@ mod tests {
         update(&mut model, Msg::Link(LinkMsg::Snapshot(Box::new(snapshot))));
         let shown = frame(&model, console_core::Look::default());
         assert!(shown.contains("SIMULATED") && shown.contains("▒▒"), "{shown}");
+    }
+
+    #[test]
+    fn the_largest_block_is_on_the_screen_within_twenty_pretended_seconds() {
+        let mut feed = Feed::with_blocks(SEED, sim::feed::TXS_MAX);
+        let is_revealed = |view: &view::View| view.slots.iter().any(|it| !it.nodes.is_empty());
+        let view = (0..20).find_map(|_| {
+            let view = feed.step()?;
+            is_revealed(view).then(|| view.clone())
+        });
+        let snapshot = snapshot(&view.unwrap(), 1);
+        assert!(300_000 < snapshot.slots[0].nodes.len());
+        let mut model = Model::new(snapshot.at_ms, "a simulated world", Access::ReadOnly);
+        model.screen = console_core::Screen::Tree;
+        update(&mut model, Msg::Link(LinkMsg::Snapshot(Box::new(snapshot))));
+        for size in [(80, 24), (140, 40)] {
+            model.size = size;
+            let shown = frame(&model, console_core::Look::default());
+            assert!(shown.contains("SIMULATED") && shown.contains("61440 txs"), "{shown}");
+            assert!(shown.contains("vm") && shown.contains("mine"), "{shown}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ use socket::Target;
 
 /// Messages between the link and the screen: a slow screen slows the link, the agent coalesces.
 const QUEUE: usize = 64;
+/// States of a simulated world that wait: each may be megabytes, and a new one comes soon.
+const WORLD_QUEUE: usize = 1;
 /// More often than this nobody reads.
 const UPDATES_HZ: u8 = 4;
 /// A socket on this machine answers at once or not at all.
@@ -64,7 +66,7 @@ impl Link {
 
     /// Follows a simulated world instead.
     pub(crate) fn start_world(world: impl FnOnce(mpsc::Sender<LinkMsg>) + Send + 'static) -> Self {
-        let (sender, messages) = mpsc::channel(QUEUE);
+        let (sender, messages) = mpsc::channel(WORLD_QUEUE);
         let own = sender.clone();
         std::thread::spawn(move || world(own));
         Self { messages, sender, now: Arc::default(), source: Source::World }

@@ -48,6 +48,10 @@ struct Options {
     /// Show a simulated world instead of an agent.
     #[arg(long, conflicts_with = "socket")]
     demo: bool,
+    /// Txs of a block of the simulated world: 1 to 61,440.
+    #[arg(long, requires = "demo", default_value_t = demo::TXS, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(sim::feed::TXS_MAX)))]
+    txs: u16,
     /// Only look: send no command.
     #[arg(long)]
     read_only: bool,
@@ -154,7 +158,8 @@ async fn show(options: &Options, target: Target) -> anyhow::Result<u8> {
     restore::install_hook();
     restore::enter().context("cannot take the terminal over")?;
     let (name, link) = if options.demo {
-        let link = Link::start_world(|sender| demo::play(&sender));
+        let txs = options.txs;
+        let link = Link::start_world(move |sender| demo::play(&sender, txs));
         ("a simulated world".to_owned(), link)
     } else {
         (target.to_string(), Link::start(target, clock))

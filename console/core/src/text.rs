@@ -162,6 +162,14 @@ pub fn share(part: u128, whole: u128, steps: u32) -> u32 {
     u32::try_from(done).unwrap_or(steps).clamp(1, steps.saturating_sub(1).max(1))
 }
 
+/// A count in four columns: `902`, `8192`, `61k`.
+pub fn count(nodes: u32) -> String {
+    match nodes {
+        0..10_000 => nodes.to_string(),
+        10_000.. => format!("{}k", nodes / 1_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,9 +115,12 @@ fn tree_line(view: &View<'_>, slot: &SlotView, size: Size) -> Line<'static> {
         entry.1 += level.counts().done;
         entry.2 += level.counts().all;
     }
-    let counts: Vec<String> =
-        kinds.values().map(|(kind, done, all)| format!("{kind} {done}/{all}")).collect();
     let wide = size >= Size::Medium;
+    let count = |nodes: u32| if wide { nodes.to_string() } else { text::count(nodes) };
+    let counts: Vec<String> = kinds
+        .values()
+        .map(|(kind, done, all)| format!("{kind} {}/{}", count(*done), count(*all)))
+        .collect();
     strip = strip.text(counts.join(if wide { " · " } else { " " }));
     if slot.settled_ms.is_some() {
         return strip.line();
@@ -168,7 +171,10 @@ fn held(view: &View<'_>, most: usize, columns: usize) -> Vec<Line<'static>> {
     let head = view.strip().muted(" subtree  txs        lane      made   slack");
     let mut rows = if columns >= 50 { vec![head.line()] } else { Vec::new() };
     let subtrees = &slot.subtrees;
-    let first = first_by(subtrees, most, |it| (!it.mine, it.slack_ms, it.index));
+    let first = first_by(subtrees, most, |it| {
+        // Those that are done have no slack, and come last.
+        (!it.mine, it.slack_ms.unwrap_or(i64::MAX), it.index)
+    });
     rows.extend(first.into_iter().map(|subtree| subtree_row(view, subtree)));
     if subtrees.len() > most {
         rows.push(

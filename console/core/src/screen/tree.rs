@@ -273,7 +273,13 @@ fn levels(
 ) {
     let head = view.strip().muted(" level       proofs    made  running  waiting   usual cpu");
     let mut rows = vec![head.line()];
-    for level in tree.levels() {
+    let room = usize::from(area.height).saturating_sub(2 + 1);
+    let (fold, above) = ladder::not_begun(tree.levels(), room);
+    if let Some((last, nodes)) = above {
+        let text = format!(" root to {last}: {nodes} proofs, not begun");
+        rows.push(view.strip().put(Role::Waiting, text).line());
+    }
+    for level in tree.levels().iter().skip(fold) {
         let Counts { all, done, running, .. } = level.counts();
         let waiting = all - done - running;
         let usual = level.usual_cpu_ms().map_or_else(|| "?".to_owned(), text::cpu);

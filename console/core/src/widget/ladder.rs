@@ -8,6 +8,7 @@ use wire::control::SubtreeView;
 
 use crate::{
     screen::View,
+    text,
     theme::Role,
     tree::{Counts, Level, NodeKey, ProofTree},
     widget::Strip,
@@ -16,6 +17,8 @@ use crate::{
 /// Columns before the picture: level name and counts.
 pub(crate) const LABEL: usize = 19;
 const _: () = assert!(LABEL + 1 == crate::screen::LADDER_LABEL as usize);
+/// Of them those of the name.
+const NAME: usize = 7;
 /// From this width on a node is a block of its own, with an edge.
 const BLOCK: usize = 3;
 /// A subtree with less time to spare than one proof is at risk.
@@ -35,7 +38,7 @@ fn mark(under: Counts) -> (&'static str, Role) {
     if under.done == 0 && under.running > 0 {
         return ("▒", if under.mine > 0 { Role::Mine } else { Role::Running });
     }
-    let eighths = crate::text::share(under.done.into(), under.all.into(), 8) as usize;
+    let eighths = text::share(under.done.into(), under.all.into(), 8) as usize;
     (EIGHTHS[eighths], role)
 }
 
@@ -71,16 +74,10 @@ fn level_row(view: &View<'_>, level: &Level, txs: u32, columns: usize) -> Line<'
 }
 
 fn label(view: &View<'_>, name: &str, (done, all): (u32, u32)) -> Strip {
-    let counts = format!("{}/{}", count(done), count(all));
-    view.strip().text(" ").cell(Role::Text, name, 7).right(Role::Muted, &counts, 9)
-}
-
-/// In four columns: `902`, `8192`, `61k`.
-fn count(nodes: u32) -> String {
-    match nodes {
-        0..10_000 => nodes.to_string(),
-        10_000.. => format!("{}k", nodes / 1_000),
-    }
+    let counts = format!("{}/{}", text::count(done), text::count(all));
+    // `merge 16` has one letter too many.
+    let name = if name.len() > NAME { name.replace(' ', "") } else { name.to_owned() };
+    view.strip().text(" ").cell(Role::Text, &name, NAME).right(Role::Muted, &counts, 9)
 }
 
 /// Marks of one role become one piece: a row has few of them.
@@ -113,12 +110,9 @@ pub(crate) fn ladder(
     let room = columns.saturating_sub(LABEL + 1);
     let mut rows = rails(view, tree, subtrees, room);
     let levels = tree.levels();
-    let begun = |level: &Level| level.counts().done + level.counts().running > 0;
-    let empty = levels.iter().position(begun).unwrap_or(levels.len());
-    let fold = if levels.len() + 3 > height && empty > 1 { empty } else { 0 };
-    if let Some(last) = levels.get(fold.wrapping_sub(1)) {
-        let nodes = levels.iter().take(fold).map(|level| level.counts().all).sum();
-        let text = format!(" from here to {}: not begun", last.name);
+    let (fold, above) = not_begun(levels, height.saturating_sub(3));
+    if let Some((last, nodes)) = above {
+        let text = format!(" from here to {last}: not begun");
         rows.push(label(view, "root", (0, nodes)).put(Role::Waiting, text).line());
     }
     let shown = levels.iter().skip(fold);
@@ -127,6 +121,18 @@ pub(crate) fn ladder(
     let here = view.strip().text(" ".repeat(LABEL + from)).put(Role::Key, "^".repeat(to - from));
     rows.push(here.muted(" cursor").line());
     rows
+}
+
+/// Where there are more levels than rows, those on top that nobody has begun become one: how many
+/// they are, the name of the last of them and the number of their nodes.
+pub(crate) fn not_begun(levels: &[Level], rows: usize) -> (usize, Option<(&str, u32)>) {
+    let begun = |level: &Level| level.counts().done + level.counts().running > 0;
+    let empty = levels.iter().position(begun).unwrap_or(levels.len());
+    if levels.len() <= rows || empty <= 1 {
+        return (0, None);
+    }
+    let nodes = levels.iter().take(empty).map(|level| level.counts().all).sum();
+    (empty, levels.get(empty - 1).map(|last| (last.name.as_str(), nodes)))
 }
 
 fn cursor(tree: &ProofTree<'_>, leaf: u32, columns: usize) -> (usize, usize) {

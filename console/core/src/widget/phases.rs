@@ -77,7 +77,8 @@ pub(crate) fn phases(view: &View<'_>, slot: &SlotView, columns: usize) -> Vec<Li
     vec![names.line(), bars.line(), marks(view, slot, &widths)]
 }
 
-/// `^ now  ^ eta  ^ deadline` under the bar; marks that would touch are left out.
+/// `^ now  ^ eta  ^ deadline` under the bar; marks that would touch are left out. A name that has
+/// no room behind its mark stands before it.
 fn marks(view: &View<'_>, slot: &SlotView, widths: &[usize]) -> Line<'static> {
     let mut wanted =
         vec![(Some(view.now_ms), "now"), (slot.eta_ms, "eta"), (slot.deadline_ms, "deadline")];
@@ -91,8 +92,14 @@ fn marks(view: &View<'_>, slot: &SlotView, widths: &[usize]) -> Line<'static> {
     placed.sort_unstable();
     let mut strip = view.strip();
     for (column, name) in placed {
-        if column > strip.used() {
-            strip = strip.at(column).muted(format!("^ {name}"));
+        let room = widths.iter().sum::<usize>() + 1;
+        let (start, text) = if column + 2 + name.len() <= room {
+            (column, format!("^ {name}"))
+        } else {
+            (column.saturating_sub(name.len() + 1), format!("{name} ^"))
+        };
+        if start > strip.used() {
+            strip = strip.at(start).muted(text);
         }
     }
     strip.line()
