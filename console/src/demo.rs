@@ -2,7 +2,7 @@
 //!
 //! The states are views of the simulator's first agent, of the product's own machine. What that
 //! machine does not know (money, peers, the computer) stays unknown here too; every screen says
-//! SIMULATED. Blocks of more than 1,024 txs are the simulator's schedule of the lanes instead of a
+//! SIMULATED. Blocks of more than 64 txs are the simulator's schedule of the lanes instead of a
 //! machine for each agent.
 
 use std::{
@@ -40,11 +40,10 @@ pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>, txs: u16) {
     for seq in 1.. {
         let began = Instant::now();
         let skipped = SPEED / hz - 1;
-        if (0..skipped).any(|_| feed.step().is_none()) {
-            return;
+        for _ in 0..skipped {
+            feed.step();
         }
-        let Some(view) = feed.step() else { return };
-        let mut snapshot = snapshot(view, seq);
+        let mut snapshot = snapshot(feed.step(), seq);
         note(&snapshot, &mut events);
         snapshot.events.clone_from(&events);
         if sender.blocking_send(LinkMsg::Snapshot(Box::new(snapshot))).is_err() {
@@ -56,10 +55,15 @@ pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>, txs: u16) {
 
 /// Phases of slots as events, when they are new.
 fn note(snapshot: &Snapshot, events: &mut Vec<Event>) {
+    let event = |text| Event { at_ms: snapshot.at_ms, source: "chain".into(), text };
+    if events.first().is_some_and(|newest| snapshot.at_ms < newest.at_ms) {
+        events.clear();
+        events.push(event("another simulated world begins".to_owned()));
+    }
     for slot in &snapshot.slots {
         let text = format!("slot {} {}", slot.slot, slot.phase);
         if events.iter().all(|event| event.text != text) {
-            events.insert(0, Event { at_ms: snapshot.at_ms, source: "chain".into(), text });
+            events.insert(0, event(text));
         }
     }
     events.truncate(EVENTS_MAX);
@@ -112,7 +116,7 @@ mod tests {
         let proving = |slot: &view::SlotView| slot.nodes.iter().any(|it| it.state == "proving");
         let mut feed = Feed::with_blocks(SEED, TXS);
         let view = (0..600).find_map(|_| {
-            let view = feed.step()?;
+            let view = feed.step();
             view.slots.iter().any(proving).then(|| view.clone())
         });
         let snapshot = snapshot(&view.unwrap(), 1);
@@ -129,7 +133,7 @@ mod tests {
         let mut feed = Feed::with_blocks(SEED, sim::feed::TXS_MAX);
         let is_revealed = |view: &view::View| view.slots.iter().any(|it| !it.nodes.is_empty());
         let view = (0..20).find_map(|_| {
-            let view = feed.step()?;
+            let view = feed.step();
             is_revealed(view).then(|| view.clone())
         });
         let snapshot = snapshot(&view.unwrap(), 1);
@@ -158,5 +162,9 @@ mod tests {
         let shown: Vec<(u64, &str)> =
             events.iter().map(|event| (event.at_ms, event.text.as_str())).collect();
         assert_eq!(shown, [(2, "slot 3 settled"), (1, "slot 3 proving")]);
+        (state.at_ms, state.slots[0].slot) = (1, 0);
+        note(&state, &mut events);
+        let shown: Vec<&str> = events.iter().map(|event| event.text.as_str()).collect();
+        assert_eq!(shown, ["slot 0 settled", "another simulated world begins"]);
     }
 }

@@ -13,16 +13,20 @@ pub const INTERVAL_MS: u64 = 1_000;
 /// Largest block: the RFP's example.
 pub const TXS_MAX: u16 = 61_440;
 /// Up to so many txs every agent is a machine of its own.
-const MACHINES_TXS_MAX: u16 = 1_024;
-/// Agents of such a world.
-const AGENTS: u64 = 24;
-/// Txs that a lane of each agent is for, in blocks that have more than the usual ones.
-const TXS_PER_LANE: u64 = 64;
+const MACHINES_TXS_MAX: u16 = 64;
+/// A world of machines remembers all that ever happened in it, to judge it: after so many pretended
+/// milliseconds and about 200 MB the next one begins.
+const WORLD_MS: u64 = 4_000_000;
 
-/// An endless world seen by its first agent, one view per pretended second.
+/// Worlds without end, seen by the first agent, one view per pretended second. When one is over the
+/// next begins, and time with it.
 pub struct Feed {
     source: Source,
+    seed: u64,
+    txs: [u64; 2],
     at: Millis,
+    /// When the world of machines is over.
+    until: Millis,
     view: View,
 }
 
@@ -32,64 +36,81 @@ enum Source {
 }
 
 impl Feed {
-    /// The demo world: slots without end, a few crashes and reorgs, nobody stops for good.
+    /// The demo world: slots of a few txs, a few crashes and reorgs, nobody stops for good.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::of(World::new(seed, demo()))
+        Self::machines(seed, WorldOptions::default().txs)
     }
 
-    /// A world with blocks of so many txs, at least one and at most [`TXS_MAX`]. Above 1,024 a
+    /// A world with blocks of so many txs, at least one and at most [`TXS_MAX`]. Above 64 a
     /// schedule of the lanes takes the place of a machine for each agent.
     #[must_use]
     pub fn with_blocks(seed: u64, txs: u16) -> Self {
         let txs = txs.clamp(1, TXS_MAX);
-        if MACHINES_TXS_MAX < txs {
-            let crowd = Box::new(Crowd::new(seed, txs));
-            return Self { at: crowd.now(), source: Source::Crowd(crowd), view: View::default() };
+        if txs <= MACHINES_TXS_MAX {
+            return Self::machines(seed, [txs.into(), txs.into()]);
         }
-        let lanes = u64::from(txs).div_ceil(TXS_PER_LANE);
-        let txs = u64::from(txs);
-        Self::of(World::new(
-            seed,
-            WorldOptions { txs: [txs, txs], lanes: [lanes, lanes], agents: [AGENTS; 2], ..demo() },
-        ))
+        let crowd = Box::new(Crowd::new(seed, txs));
+        let at = crowd.now();
+        let source = Source::Crowd(crowd);
+        Self { source, seed, txs: [txs.into(); 2], at, until: at, view: View::default() }
     }
 
-    /// Any world.
-    #[must_use]
-    pub fn of(world: World) -> Self {
+    fn machines(seed: u64, txs: [u64; 2]) -> Self {
+        let mut options =
+            WorldOptions { slots: u64::MAX, kills: Vec::new(), txs, ..WorldOptions::default() };
+        options.prover.crash_every = 20_000;
+        options.l1.reorg = 20;
+        let world = Box::new(World::new(seed, options));
         let at = world.now();
-        Self { source: Source::Machines(Box::new(world)), at, view: View::default() }
+        let (source, until) = (Source::Machines(world), at.after(WORLD_MS));
+        Self { source, seed, txs, at, until, view: View::default() }
     }
 
-    /// The view one second later; an agent that is down shows nothing new until it is back. `None`
-    /// once it is stopped for good.
-    pub fn step(&mut self) -> Option<&View> {
-        let world = match &mut self.source {
-            Source::Crowd(crowd) => {
-                self.at = self.at.after(INTERVAL_MS);
-                return Some(crowd.advance(self.at));
+    /// The view one second later; an agent that is down shows nothing new until it is back.
+    pub fn step(&mut self) -> &View {
+        while let Source::Machines(_) = &self.source {
+            if self.until <= self.at {
+                *self = Self::machines(self.seed.wrapping_add(1), self.txs);
             }
-            Source::Machines(world) => world,
-        };
-        loop {
             self.at = self.at.after(INTERVAL_MS);
-            world.advance(self.at);
-            if let Some(view) = world.view(0) {
+            if let Some(view) = self.look() {
                 self.view = view;
-                return Some(&self.view);
-            }
-            if world.is_stopped(0) {
-                return None;
+                return &self.view;
             }
         }
+        self.at = self.at.after(INTERVAL_MS);
+        match &mut self.source {
+            Source::Crowd(crowd) => crowd.advance(self.at),
+            Source::Machines(_) => &self.view,
+        }
+    }
+
+    /// What the first agent sees now, if it is up.
+    fn look(&mut self) -> Option<View> {
+        let Source::Machines(world) = &mut self.source else { return None };
+        world.advance(self.at);
+        if world.is_stopped(0) {
+            self.until = self.at;
+        }
+        world.view(0)
     }
 }
 
-fn demo() -> WorldOptions {
-    let mut options =
-        WorldOptions { slots: u64::MAX, kills: Vec::new(), ..WorldOptions::default() };
-    options.prover.crash_every = 20_000;
-    options.l1.reorg = 20;
-    options
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_world_is_over_the_next_one_begins() {
+        let mut feed = Feed::new(5);
+        let first = feed.at;
+        feed.until = first.after(3 * INTERVAL_MS);
+        let mut at = || {
+            feed.step();
+            feed.at.since(first)
+        };
+        assert_eq!([at(), at(), at(), at(), at()], [1_000, 2_000, 3_000, 1_000, 2_000]);
+        assert_eq!(feed.seed, 6);
+    }
 }

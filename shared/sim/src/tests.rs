@@ -236,7 +236,7 @@ fn without_a_mistake_nothing_is_caught() {
 #[test]
 fn the_feed_shows_one_view_per_second_of_a_living_world() {
     let mut feed = feed::Feed::new(3);
-    let views: Vec<protocol::View> = (0..900).filter_map(|_| feed.step().cloned()).collect();
+    let views: Vec<protocol::View> = (0..900).map(|_| feed.step().clone()).collect();
     assert!(views.is_sorted_by_key(|it| it.now));
     assert!(views.windows(2).all(|pair| pair[1].now.since(pair[0].now) < 60_000));
     let state = |wanted: &str| {

@@ -1,8 +1,8 @@
 //! A block too large for a machine per agent: its lanes follow the deal, the order of work and the
 //! take-over of R4 and R5 as one schedule, with pretended proof times.
 //!
-//! The tree, the cut into subtrees and the ways are the product's own. What it leaves out is what
-//! messages do: every lane knows at once what is ready, and a lost lane is known after the usual
+//! The tree, the cut into subtrees and the ways are the product's own. What it leaves out is hot
+//! copies, hedges and what messages do: every lane knows at once what is ready, and a lost lane is known after the usual
 //! missed beats. Blocks follow each other: the next one is revealed when the last one is settled.
 
 use std::{
@@ -24,6 +24,8 @@ use crate::{WorldOptions, engine::rng::Rng};
 const CALLS_MAX: u64 = 3;
 /// Lanes of one prover, half of them of class vm.
 const LANES_EACH: usize = 16;
+/// Lanes of a block of as many txs.
+const LANES_USUAL: usize = 1_024;
 /// Deviation of the log-normal factor on proof times, in thousandths.
 const SPREAD: u64 = 100;
 /// Thousandths of the lanes that stop while a block is proved.
@@ -78,9 +80,11 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Blocks of `txs` txs with up to three calls each, on a lane for every four txs.
+    /// Blocks of `txs` txs with up to three calls each, on a lane for every tx of the first 1,024
+    /// and one for every four of more.
     pub(super) fn new(seed: u64, txs: u16) -> Self {
-        let lanes = usize::from(txs).div_ceil(4).max(1_024);
+        let all = usize::from(txs);
+        let lanes = all.div_ceil(4).max(all.min(LANES_USUAL)).max(2 * LANES_EACH);
         let count = lanes as u64;
         let options = WorldOptions::bar(txs.into(), CALLS_MAX, count, count / 2);
         let start = Millis(GENESIS_S * 1_000);
