@@ -8,6 +8,7 @@ use console_core::{Access, LinkMsg, Look, Model, Msg, Screen, exit_code, frame, 
 
 use crate::{
     clock::Clock,
+    demo,
     link::{self, socket::Target},
 };
 
@@ -50,10 +51,21 @@ impl FromStr for Size {
     }
 }
 
-async fn heard(target: &Target, access: Access) -> Model {
+/// Where the state comes from.
+pub(crate) enum Origin {
+    /// An agent.
+    Agent(Target),
+    /// A simulated world with blocks of so many txs.
+    World(u16),
+}
+
+async fn heard(origin: &Origin, access: Access) -> Model {
     let clock = Clock::start();
-    let mut model = Model::new(clock.now_ms(), &target.to_string(), access);
-    let answer = link::snapshot(target).await;
+    let (name, answer) = match origin {
+        Origin::Agent(target) => (target.to_string(), link::snapshot(target).await),
+        Origin::World(txs) => (demo::NAME.to_owned(), Ok(Box::new(demo::still(*txs)))),
+    };
+    let mut model = Model::new(clock.now_ms(), &name, access);
     update(&mut model, Msg::Clock(clock.now_ms()));
     let message = match answer {
         Ok(snapshot) => LinkMsg::Snapshot(snapshot),
@@ -69,8 +81,8 @@ async fn heard(target: &Target, access: Access) -> Model {
 ///
 /// # Errors
 /// If the output is closed.
-pub(crate) async fn status(target: &Target) -> anyhow::Result<u8> {
-    let model = heard(target, Access::ReadOnly).await;
+pub(crate) async fn status(origin: &Origin) -> anyhow::Result<u8> {
+    let model = heard(origin, Access::ReadOnly).await;
     let mut out = std::io::stdout().lock();
     for line in summary(&model) {
         writeln!(out, "{line}").context("cannot write the status")?;
@@ -83,12 +95,12 @@ pub(crate) async fn status(target: &Target) -> anyhow::Result<u8> {
 /// # Errors
 /// If the output is closed.
 pub(crate) async fn screen(
-    target: &Target,
+    origin: &Origin,
     name: Name,
     size: Size,
     look: Look,
 ) -> anyhow::Result<u8> {
-    let mut model = heard(target, Access::Operate).await;
+    let mut model = heard(origin, Access::Operate).await;
     model.screen = name.screen();
     model.size = (size.columns, size.rows);
     let mut out = std::io::stdout().lock();

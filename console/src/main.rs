@@ -23,6 +23,7 @@ mod term;
 
 use app::{App, End};
 use clock::Clock;
+use headless::Origin;
 use link::{
     Link,
     socket::{Places, Target},
@@ -124,14 +125,21 @@ fn start(options: &Options) -> anyhow::Result<u8> {
     let tty = io::stdin().is_terminal() && io::stdout().is_terminal();
     let code = match &options.command {
         Some(Command::Screen { name, size, plain: _ }) => {
-            runtime.block_on(headless::screen(&target, *name, *size, look(options)))
+            let origin = origin(options, target);
+            runtime.block_on(headless::screen(&origin, *name, *size, look(options)))
         }
         None if tty => runtime.block_on(show(options, target)),
-        Some(Command::Status) | None => runtime.block_on(headless::status(&target)),
+        Some(Command::Status) | None => {
+            runtime.block_on(headless::status(&origin(options, target)))
+        }
     };
     // A request that is still unanswered does not hold the prompt back.
     runtime.shutdown_background();
     code
+}
+
+fn origin(options: &Options, target: Target) -> Origin {
+    if options.demo { Origin::World(options.txs) } else { Origin::Agent(target) }
 }
 
 fn look(options: &Options) -> console_core::Look {
@@ -160,7 +168,7 @@ async fn show(options: &Options, target: Target) -> anyhow::Result<u8> {
     let (name, link) = if options.demo {
         let txs = options.txs;
         let link = Link::start_world(move |sender| demo::play(&sender, txs));
-        ("a simulated world".to_owned(), link)
+        (demo::NAME.to_owned(), link)
     } else {
         (target.to_string(), Link::start(target, clock))
     };
