@@ -33,7 +33,7 @@ pub(crate) const TXS: u16 = 32;
 /// What is connected to, for a person.
 pub(crate) const NAME: &str = "a simulated world";
 /// Pretended seconds after the first reveal at which a single state is taken.
-const STILL_S: usize = 300;
+const STILL_S: u64 = 300;
 /// Latest reveal: a world's first slots may be empty.
 const REVEAL_S: usize = 3_600;
 
@@ -42,9 +42,7 @@ pub(crate) fn still(txs: u16) -> Snapshot {
     let mut feed = Feed::with_blocks(SEED, txs);
     let is_revealed = |view: &view::View| view.slots.iter().any(|it| !it.nodes.is_empty());
     let _revealed = (0..REVEAL_S).any(|_| is_revealed(feed.step()));
-    for _ in 1..STILL_S {
-        feed.step();
-    }
+    feed.skip(STILL_S - 1);
     snapshot(feed.step(), 1)
 }
 
@@ -57,10 +55,8 @@ pub(crate) fn play(sender: &mpsc::Sender<LinkMsg>, txs: u16) {
     let mut events = Vec::new();
     for seq in 1.. {
         let began = Instant::now();
-        let skipped = SPEED / hz - 1;
-        for _ in 0..skipped {
-            feed.step();
-        }
+        let skipped = u64::from(SPEED / hz) - 1;
+        feed.skip(skipped);
         let mut snapshot = snapshot(feed.step(), seq);
         note(&snapshot, &mut events);
         snapshot.events.clone_from(&events);

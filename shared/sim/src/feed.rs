@@ -86,6 +86,15 @@ impl Feed {
         }
     }
 
+    /// Lets so many seconds pass that nobody wants to see.
+    pub fn skip(&mut self, seconds: u64) {
+        self.at = self.at.after(seconds * INTERVAL_MS);
+        match &mut self.source {
+            Source::Crowd(crowd) => crowd.pass(self.at),
+            Source::Machines(world) => world.advance(self.at),
+        }
+    }
+
     /// What the first agent sees now, if it is up.
     fn look(&mut self) -> Option<View> {
         let Source::Machines(world) = &mut self.source else { return None };

@@ -5,10 +5,7 @@
 //! copies, hedges and what messages do: every lane knows at once what is ready, and a lost lane is known after the usual
 //! missed beats. Blocks follow each other: the next one is revealed when the last one is settled.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use protocol::{
     BlockId, Class, Hash, Kind, Millis, Params, SequencerId, Slot, TaskId, View,
@@ -111,8 +108,8 @@ impl Crowd {
         self.now
     }
 
-    /// Goes on until an instant, and shows what there is then.
-    pub(super) fn advance(&mut self, until: Millis) -> &View {
+    /// Goes on until an instant.
+    pub(super) fn pass(&mut self, until: Millis) {
         while let Some(Reverse((at, event))) = self.events.peek().copied() {
             if until < at {
                 break;
@@ -122,6 +119,11 @@ impl Crowd {
             self.handle(event);
         }
         self.now = until;
+    }
+
+    /// Goes on until an instant, and shows what there is then.
+    pub(super) fn advance(&mut self, until: Millis) -> &View {
+        self.pass(until);
         self.refresh();
         &self.view
     }
@@ -419,16 +421,15 @@ impl Crowd {
     }
 
     /// Slack of the subtrees and the expected end, from the longest ways left.
-    fn slacks(&mut self, (ways, way): (BTreeMap<usize, u64>, u64)) {
+    fn slacks(&mut self, (ways, way): (Vec<u64>, u64)) {
         let now = self.now;
         let Some(slot) = self.view.slots.last_mut() else { return };
         slot.eta = Some(now.after(way));
         let left = slot.deadline.map_or(0, |it| it.since(now));
-        for (index, subtree) in slot.subtrees.iter_mut().enumerate() {
-            let slack = |way: &u64| {
-                i64::try_from(left).unwrap_or(i64::MAX) - i64::try_from(*way).unwrap_or(i64::MAX)
-            };
-            subtree.slack_ms = ways.get(&index).map(slack);
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
+        for (subtree, way) in slot.subtrees.iter_mut().zip(ways) {
+            let slack = left - i64::try_from(way).unwrap_or(i64::MAX);
+            subtree.slack_ms = (0 < way).then_some(slack);
         }
     }
 
@@ -465,9 +466,9 @@ impl Crowd {
 }
 
 impl Block {
-    /// The longest way left of each subtree that is not done, and of the whole block.
-    fn ways_left(&self, view: &View) -> (BTreeMap<usize, u64>, u64) {
-        let (mut ways, mut longest) = (BTreeMap::new(), 0);
+    /// The longest way left of each subtree, 0 for one that is done, and of the whole block.
+    fn ways_left(&self, view: &View) -> (Vec<u64>, u64) {
+        let (mut ways, mut longest) = (vec![0; self.cut.subtrees.len()], 0);
         let nodes = view.slots.last().map_or(&[][..], |it| &it.nodes);
         for (place, node) in nodes.iter().enumerate() {
             if matches!(node.state, "made" | "delivered") {
@@ -475,8 +476,7 @@ impl Block {
             }
             longest = longest.max(self.ways[place]);
             if let Some(subtree) = self.cut.subtree_of(place) {
-                let way = ways.entry(subtree).or_insert(0);
-                *way = (*way).max(self.ways[place]);
+                ways[subtree] = self.ways[place].max(ways[subtree]);
             }
         }
         (ways, longest)
