@@ -40,7 +40,8 @@ impl Journal {
         self.events.truncate(EVENTS_MAX);
     }
 
-    /// Something this agent says to the network; beats are too many to show.
+    /// Something this agent says to the network; beats are too many to show, and what is said again
+    /// until it was heard is shown once.
     pub(crate) fn said(&mut self, at: Millis, message: &Message) {
         let (source, text) = match message {
             Message::Claim { task, lane, seq, .. } => {
@@ -58,6 +59,9 @@ impl Journal {
             }
             Message::Beat { .. } | Message::Held { .. } => return,
         };
+        if self.events.iter().any(|it| it.source == source && it.text == text) {
+            return;
+        }
         tracing::info!("{text}");
         self.event(at, source, text);
     }
@@ -124,6 +128,24 @@ mod tests {
         assert_eq!(codes, ["CLM-001", "BLK-002"]);
         assert_eq!(alerts[1].text, "bad still");
         assert!(journal.alerts(Millis(4 + ALERT_MS)).is_empty());
+    }
+
+    #[test]
+    fn what_is_said_again_is_shown_once() {
+        let mut journal = Journal::default();
+        let lane = protocol::LaneId::new(protocol::ProverId(1), 0);
+        let claim = |seq| Message::Claim {
+            task: protocol::TaskId([7; 32]),
+            lane,
+            slot: protocol::Slot(3),
+            seq,
+            attempt: 0,
+            previous: protocol::Previous::None,
+        };
+        for seq in [1, 1, 2, 1] {
+            journal.said(Millis(seq), &claim(seq));
+        }
+        assert_eq!(journal.events().len(), 2);
     }
 
     #[test]
