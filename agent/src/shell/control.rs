@@ -260,6 +260,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::{BlobSource, MeshConfig, MeshKey};
 
     struct Rig {
         _folder: tempfile::TempDir,
@@ -333,6 +334,44 @@ mod tests {
         assert_eq!(bind(&rig.path).err().map(|it| it.code()), Some("CTL-002"));
         drop(rig.control);
         assert!(!rig.path.exists());
+    }
+
+    fn mesh(disturbable: bool) -> Mesh {
+        struct Nothing;
+        impl BlobSource for Nothing {
+            fn get(&self, _: protocol::BlobId) -> Option<Vec<u8>> {
+                None
+            }
+            fn witnesses(&self, _: protocol::BlockId) -> Option<Vec<protocol::BlobId>> {
+                None
+            }
+        }
+        let config = MeshConfig {
+            key: MeshKey::new(&[3; 32]).unwrap(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            bootstrap: Vec::new(),
+            domain: wire::Domain::new(1, protocol::Address([1; 20])),
+            members: watch::channel(Arc::default()).1,
+            blobs: Arc::new(Nothing),
+            disturbable,
+        };
+        Mesh::start(config).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn only_a_devnets_mesh_is_disturbed_and_only_within_limits() {
+        let asked =
+            |mesh: &Mesh, delay_ms, cut: &str| match disturb(mesh, delay_ms, &[cut.to_owned()]) {
+                Reply::Refused { code, .. } => code,
+                Reply::Accepted { .. } => "accepted".into(),
+                Reply::Snapshot(_) => "a state".into(),
+            };
+        let devnet = mesh(true);
+        assert_eq!(asked(&devnet, 2_000, "127.0.0.1:7"), "accepted");
+        assert_eq!(asked(&devnet, 2_001, "127.0.0.1:7"), "CTL-005");
+        assert_eq!(asked(&devnet, 0, "localhost"), "CTL-005");
+        assert_eq!(asked(&mesh(false), 1, "127.0.0.1:7"), "CTL-014");
     }
 
     #[tokio::test]
