@@ -239,6 +239,17 @@ impl Chain {
         events: &[L1Event],
         params: &Params,
     ) -> Result<(), ChainFault> {
+        self.extend_known(header, events, params, &Memo::default())
+    }
+
+    /// The same, with the registry that another machine of this process made from the same blocks.
+    pub(crate) fn extend_known(
+        &mut self,
+        header: Header,
+        events: &[L1Event],
+        params: &Params,
+        memo: &Memo,
+    ) -> Result<(), ChainFault> {
         let fits = |head: Head| {
             head.hash == header.parent && head.number.checked_add(1) == Some(header.head.number)
         };
@@ -253,7 +264,13 @@ impl Chain {
         if let Some(slot) = slot_of_deal_block(header.head.number, params) {
             self.change(slot).randao = Some(header.randao);
         }
-        events.iter().for_each(|event| self.apply(event, params));
+        let known = registers(events).then(|| memo.known_registry(header.head.hash)).flatten();
+        if let Some(registry) = known {
+            self.change_registry();
+            self.registry = registry;
+        } else {
+            events.iter().for_each(|event| self.apply(event, params));
+        }
         self.prune(params);
         assert!(self.undo.len() <= params.undo_blocks_max, "undo is bounded");
         assert_eq!(
@@ -445,6 +462,13 @@ fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
     };
+}
+
+/// Whether a block changes the registry and nothing else.
+fn registers(events: &[L1Event]) -> bool {
+    let only =
+        |it: &L1Event| matches!(it, L1Event::ProverRegistered { .. } | L1Event::ProverLeft { .. });
+    !events.is_empty() && events.iter().all(only)
 }
 
 /// The slot that an L1 block falls into.

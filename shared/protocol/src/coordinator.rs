@@ -186,6 +186,7 @@ impl Coordinator {
         for at in 0..self.active.len() {
             let slot = self.active[at];
             self.beat(now, slot, actions);
+            self.greet(slot, actions);
             self.expire(now, slot, actions);
         }
         self.expire_own(now, actions);

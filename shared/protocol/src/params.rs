@@ -133,7 +133,7 @@ impl Params {
             claim_cap_p50s: 2,
             beat_ms: 5_000,
             missed_beats: 3,
-            watchers: 4,
+            watchers: 6,
             replicas_subtree: 8,
             replicas_crown: 32,
             rank_wait_ms: 500,

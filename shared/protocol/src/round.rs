@@ -65,8 +65,9 @@ pub struct Round {
     listeners: BTreeSet<(LaneId, LaneId)>,
     /// What each lane works on, as it said.
     claimed: BTreeMap<LaneId, usize>,
-    /// Tasks that one of our lanes needed and that turned out not to exist.
-    missing: BTreeSet<usize>,
+    /// Tasks that turned out not to exist, each with how many other lanes may make it before us
+    /// after those that follow it: none if one of our lanes needs it now.
+    missing: BTreeMap<usize, usize>,
     /// Who carries on with a subtree after the lane it was dealt to was hedged against (R5.4).
     moved: BTreeMap<usize, LaneId>,
     /// When the phases after the reveal end.
@@ -91,6 +92,10 @@ pub struct Round {
     pub last_beat: Option<u64>,
     /// Somebody takes a lane of ours for lost: the next beat goes to everybody.
     pub(crate) shout: bool,
+    /// So does the one after it: the first may be lost on its way to somebody.
+    pub(crate) shout_again: bool,
+    /// Own lanes that have new watchers, who wait for a first beat.
+    pub(crate) greet: BTreeSet<LaneId>,
     /// The reveal left the chain and may come back (R12.2).
     pub suspended: bool,
     /// L1 block at which the root could first be submitted.
@@ -138,7 +143,7 @@ impl Round {
             watched: BTreeSet::new(),
             listeners: BTreeSet::new(),
             claimed: BTreeMap::new(),
-            missing: BTreeSet::new(),
+            missing: BTreeMap::new(),
             moved: BTreeMap::new(),
             windows: Windows::new(params, reveal.time_s),
             naming: Naming::Nobody,
@@ -151,6 +156,8 @@ impl Round {
             started: now,
             last_beat: None,
             shout: false,
+            shout_again: false,
+            greet: BTreeSet::new(),
             suspended: false,
             root_since: None,
             submitted: None,
@@ -267,9 +274,10 @@ impl Round {
         let way = core::iter::successors(Some(task), |&it| self.layout.parents(it).next());
         way.filter(|&it| fits(it)).last()
     }
-    /// A proof that one of our lanes needs does not exist: the lane may make it itself.
-    pub(crate) fn miss(&mut self, task: usize) {
-        self.missing.insert(task);
+    /// A proof does not exist, and our lanes may make it after so many others: nobody else if one
+    /// of them needs it now.
+    pub(crate) fn miss(&mut self, task: usize, others: usize) {
+        self.missing.insert(task, others);
         self.dirty.insert(task);
     }
     /// Whether every proof it takes is in our ledger.
@@ -297,13 +305,14 @@ impl Round {
         let known = self.is_known(task);
         if known {
             self.settle_holds(task);
+            self.close_below(task);
         } else if self.spot(task).subtree().is_none() {
             self.find_makers(task);
         }
         let below = if known { Vec::new() } else { self.followed_below(now, task, params) };
-        for child in below {
+        for (child, others) in below {
             self.track(now, child, params);
-            self.miss(child);
+            self.miss(child, others);
         }
         let open = !known
             && self.is_ready(task)
@@ -322,6 +331,16 @@ impl Round {
             self.open.remove(&task);
         }
         open
+    }
+
+    /// What stands below a known proof needs no maker any more.
+    fn close_below(&mut self, known: usize) {
+        let below = |it: usize| self.topmost(it, |above| above == known).is_some();
+        let needless: Vec<usize> = self.open.iter().copied().filter(|&it| below(it)).collect();
+        for task in needless {
+            self.open.remove(&task);
+            self.dirty.insert(task);
+        }
     }
 
     /// Whether one lane more may claim the task: one, several in the hot crown, one more for each

@@ -38,6 +38,10 @@ impl<K, V> Default for Shelf<K, V> {
 }
 
 impl<K: Ord, V: Clone> Shelf<K, V> {
+    fn find(&self, key: &K) -> Option<V> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = shelf.get(&key) {
@@ -73,6 +77,11 @@ impl Memo {
             (plan.clone(), layout.map(Arc::new))
         };
         self.layouts.get(key, make).1
+    }
+
+    /// The registry as of the block with this hash, if a machine made it already.
+    pub(crate) fn known_registry(&self, key: Hash) -> Option<Arc<Registry>> {
+        self.registries.find(&key)
     }
 
     /// The registry as of the block with this hash: the first one that was made.

@@ -41,6 +41,8 @@ impl Registration {
 pub struct Registry {
     provers: BTreeMap<ProverId, Registration>,
     members: Members,
+    /// L1 block in which it was last pruned.
+    pruned: u64,
 }
 
 impl Registry {
@@ -73,6 +75,9 @@ impl Registry {
     }
     /// Forgets what no slot that can still be at work in L1 block `number` needs.
     pub(super) fn prune(&mut self, number: u64, params: &Params) {
+        if core::mem::replace(&mut self.pruned, number) == number {
+            return;
+        }
         let longest = params.proving_blocks + params.halting_blocks + params.backup_blocks;
         let reach = longest + params.undo_blocks_max as u64 + params.snapshot_lag_blocks;
         let slot = super::slot_at(number.saturating_sub(reach), params);

@@ -204,7 +204,14 @@ impl Coordinator {
         }
     }
 
-    fn pass_claims_on(&self, slot: Slot, task: usize, new: &[LaneId], actions: &mut Vec<Action>) {
+    /// Tells lanes which claims on a task are live.
+    pub(super) fn pass_claims_on(
+        &self,
+        slot: Slot,
+        task: usize,
+        new: &[LaneId],
+        actions: &mut Vec<Action>,
+    ) {
         let Some(it) = self.rounds.get(&slot).and_then(|it| it.task(task)) else { return };
         for lane in it.holds.keys() {
             let to = self.to_lanes(new);
@@ -216,19 +223,33 @@ impl Coordinator {
         }
     }
 
-    /// Both children of a crown task are known: their makers must know of each other (R4.3).
-    pub(super) fn introduce(&mut self, slot: Slot, task: usize, actions: &mut Vec<Action>) {
+    /// Both children of a crown task are known: their makers must know of each other (R4.3). The
+    /// first that follow it say so at once; while nobody takes it, the others say so in their turn.
+    pub(super) fn introduce(
+        &mut self,
+        now: Millis,
+        slot: Slot,
+        task: usize,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         if round.spot(task).subtree().is_some() || !round.is_ready(task) || round.is_known(task) {
             return;
         }
+        let place = round.place(task);
         let Some(it) = round.task_mut(task).filter(|it| !it.introduced) else { return };
-        it.introduced = true;
         let [Some(left), Some(right)] = it.makers else { return };
-        let makers = it.makers.iter().flatten().count();
+        let early = it.makers.iter().flatten().count() + ANSWERERS;
+        let turn = (place.saturating_sub(early) as u64).saturating_mul(self.params.rank_wait_ms);
+        let at = it.open_since.map(|since| since.after(turn));
+        if early <= place && at.is_none_or(|at| now < at) {
+            round.timers.extend(at.filter(|_| place < usize::MAX).map(|at| (at, task)));
+            return;
+        }
+        it.introduced = true;
         let children: Vec<usize> = round.spot(task).children().collect();
         let [a, b] = children[..] else { return };
-        if left.prover() == right.prover() || !round.is_early(task, makers + ANSWERERS) {
+        if left.prover() == right.prover() {
             return;
         }
         for (child, maker) in [(a, right), (b, left)] {

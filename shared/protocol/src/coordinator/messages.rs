@@ -181,6 +181,11 @@ impl Coordinator {
             it.attempts = it.attempts.max(attempt);
         }
         self.yield_to(slot, found, lane, actions);
+        let round = &self.rounds[&slot];
+        let stranger = round.task(found).is_some_and(|it| !it.order.contains(&lane));
+        if stranger && round.is_early(found, ANSWERERS) {
+            self.pass_claims_on(slot, found, &[lane], actions);
+        }
     }
 
     fn is_held(&self, slot: Slot, lane: LaneId) -> bool {

@@ -26,7 +26,7 @@ impl Coordinator {
         events: &[L1Event],
         actions: &mut Vec<Action>,
     ) {
-        match self.chain.extend(header, events, &self.params) {
+        match self.chain.extend_known(header, events, &self.params, &self.memo) {
             Ok(()) => {
                 self.chain.share(&self.memo);
                 self.arrange(now, actions);

@@ -53,13 +53,13 @@ fn a_lane_dealt_nothing_waits_for_those_that_were() {
 }
 
 #[test]
-fn an_idle_lane_takes_over_a_right_that_nobody_uses_after_a_beat() {
+fn an_idle_lane_takes_over_a_right_that_nobody_uses_for_two_seconds() {
     let idle = [Do::Reveal, Do::Plan, Do::Claim(0, "base/1", 1)];
     let at = |ms| [&idle[..], &[Do::WaitMs(ms)]].concat();
-    check(2, &at(5_499), &[]);
+    check(2, &at(2_499), &[]);
     check(
         2,
-        &at(5_500),
+        &at(2_500),
         &["persist claimed vm/0.0 2#1 attempt 0", "send claim vm/0.0 2#1", "prove vm/0.0 from []"],
     );
 }
@@ -153,7 +153,7 @@ fn inputs_are_proofs_that_were_accepted_not_announced() {
         Do::Claim(0, "base/1", 1),
         Do::Claim(1, "vm/0.0", 1),
         Do::Made(1, "vm/0.0", 1),
-        Do::WaitMs(5_500),
+        Do::WaitMs(2_500),
     ];
     check(
         2,

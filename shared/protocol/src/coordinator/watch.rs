@@ -49,7 +49,7 @@ impl Coordinator {
             let round = &self.rounds[&slot];
             let live = self.claims.live(lane).filter(|it| it.slot == slot);
             let task = live.map_or(TaskId::default(), |it| it.task);
-            let to = if round.shout {
+            let to = if round.shout || round.shout_again {
                 Audience::Everyone
             } else {
                 self.to_lanes(&round.listeners(lane, self.params.watchers))
@@ -66,9 +66,23 @@ impl Coordinator {
         }
         if let Some(round) = self.rounds.get_mut(&slot) {
             round.last_beat = Some(n);
-            round.shout = false;
+            round.shout_again = core::mem::take(&mut round.shout);
         }
         self.repeat_proofs(slot, actions);
+    }
+
+    /// New watchers hear our last beat at once, not only the next one.
+    pub(super) fn greet(&mut self, slot: Slot, actions: &mut Vec<Action>) {
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let lanes = core::mem::take(&mut round.greet);
+        let Some(n) = round.last_beat else { return };
+        for lane in lanes {
+            let round = &self.rounds[&slot];
+            let live = self.claims.live(lane).filter(|it| it.slot == slot);
+            let task = live.map_or(TaskId::default(), |it| it.task);
+            let to = self.to_lanes(&round.watchers(lane, self.params.watchers));
+            actions.push(Action::Send { message: Message::Beat { lane, slot, n, task }, to });
+        }
     }
 
     fn beat_phase_ms(&self) -> u64 {

@@ -36,7 +36,7 @@ impl Coordinator {
         self.due.root |= task == round.root();
         self.drop_hopeless(now, slot, task, actions);
         self.drop_needless(now, slot, task, actions);
-        self.introduce(slot, task, actions);
+        self.introduce(now, slot, task, actions);
         self.fetch(now, slot, task, actions);
     }
 
@@ -66,7 +66,7 @@ impl Coordinator {
             let children = round.spot(task).children();
             let gone: Vec<usize> = children.filter(|&it| !round.is_known(it)).collect();
             if let Some(round) = self.rounds.get_mut(&slot) {
-                gone.into_iter().for_each(|it| round.miss(it));
+                gone.into_iter().for_each(|it| round.miss(it, 0));
             }
             self.end_own(now, lane, End::plain(Previous::Released), actions);
         }
@@ -214,7 +214,10 @@ impl Coordinator {
         let Some(round) = self.rounds.get(&slot) else { return };
         let Some(maker) = fetchable(now, round, task) else { return };
         let needs = |task: usize| self.claims.lane_of(round.spot(task).id).is_some();
-        let wanted = round.is_keeper(task) || needs(task) || round.layout.parents(task).any(needs);
+        let wanted = round.is_keeper(task)
+            || needs(task)
+            || round.layout.parents(task).any(needs)
+            || round.is_orphan(task, maker);
         if !wanted {
             return;
         }
@@ -235,7 +238,8 @@ impl Coordinator {
         let parents = round.layout.parents(task).filter_map(|it| round.task(it));
         let should =
             parents.flat_map(|it| it.order.iter().copied()).filter(|&it| round.is_alive(it));
-        let all = [maker.prover()].into_iter().chain(said.into_iter().flatten().copied());
+        let first = round.is_alive(maker).then_some(maker.prover());
+        let all = first.into_iter().chain(said.into_iter().flatten().copied());
         let mut from: Vec<ProverId> = Vec::new();
         for prover in all.chain(should.map(LaneId::prover)) {
             if Some(prover) != self.own && !from.contains(&prover) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Round, Task};
+use super::{ANSWERERS, Round, Task};
 use crate::{
     domain::{Class, Kind, LaneId, Millis, ProverId, StatementId},
     params::Params,
@@ -16,6 +16,9 @@ pub(crate) enum Keepers {
     /// These.
     Lanes(BTreeSet<LaneId>),
 }
+
+/// Ranks' waits for which whoever has no right leaves a task to a free lane that has it.
+const HELD_BACK_RANKS: u64 = 4;
 
 impl Round {
     /// How many ranks follow a task: half as many for a vm proof, whose keepers are its parent's.
@@ -114,15 +117,21 @@ impl Round {
     }
 
     /// The lane's rank among those that follow the task. After them come those that follow a parent
-    /// and wait for it; nobody else hears enough to take it.
+    /// and wait for it; nobody else hears enough to take it. Whoever needs it now and knows that it
+    /// does not exist leaves it to the first of them only: the others may not know.
     #[must_use]
     pub fn rank(&self, task: usize, lane: LaneId) -> Option<usize> {
         let it = self.tasks.get(&task)?;
         let place = |it: &Task| it.order.iter().position(|&other| other == lane);
         place(it).or_else(|| {
-            let parents = self.layout.parents(task).filter_map(|it| self.tasks.get(&it));
-            let needed = self.missing.contains(&task).then_some(0);
-            let rank = needed.or_else(|| parents.filter_map(place).min())?;
+            let rank = match self.missing.get(&task) {
+                Some(0) => return Some(it.order.len().min(ANSWERERS)),
+                Some(&others) => others,
+                None => {
+                    let parents = self.layout.parents(task).filter_map(|it| self.tasks.get(&it));
+                    parents.filter_map(place).min()?
+                }
+            };
             Some(it.order.len() + rank)
         })
     }
@@ -145,7 +154,9 @@ impl Round {
         let since = it.open_since?;
         let for_all = since.max(self.open_to_all_at(task, params));
         let Some(rank) = self.rank(task, lane) else {
-            return Some((for_all.max(it.rest_until), usize::MAX));
+            let last = for_all.after(2 * params.p50(self.spot(task).node.kind));
+            let last = last.after(self.lot(task, lane) * params.rank_wait_ms);
+            return Some((last.max(it.rest_until), usize::MAX));
         };
         let rights = self.rights(task, it, params);
         let hot = self.layout.is_hot(task, params);
@@ -153,14 +164,23 @@ impl Round {
         let free = |other: &LaneId| !self.is_busy(*other) && !it.holds.contains_key(other);
         let held_back = rights <= rank && able.take(rights).any(free);
         let capped = self.standing(lane).is_some_and(|it| it.capped);
-        let stranger = it.order.len() <= rank && !self.missing.contains(&task);
+        let stranger = it.order.len() <= rank && !self.missing.contains_key(&task);
         let steps = if hot { rank.saturating_sub(rights.saturating_sub(1)) } else { rank };
         let wait = steps as u64 * params.rank_wait_ms
-            + if held_back { params.beat_ms } else { 0 }
+            + if held_back { HELD_BACK_RANKS * params.rank_wait_ms } else { 0 }
             + if capped { params.inputs_wait_ms } else { 0 }
             + if stranger { 2 * params.p50(self.spot(task).node.kind) } else { 0 };
-        let at = since.after(wait).max(self.reserved_until(task, lane, params)).min(for_all);
+        let strange = if stranger { 2 * params.p50(self.spot(task).node.kind) } else { 0 };
+        let late = for_all.after(steps as u64 * params.rank_wait_ms + strange);
+        let at = since.after(wait).max(self.reserved_until(task, lane, params)).min(late);
         Some((at.max(it.rest_until), rank))
+    }
+
+    /// A number below 64 by which lanes without a rank stand apart.
+    fn lot(&self, task: usize, lane: LaneId) -> u64 {
+        let id = self.spot(task).id.0;
+        let [high, low] = lane.prover().0.to_be_bytes()[2..] else { return 0 };
+        u64::from(id[usize::from(low % 32)] ^ id[usize::from(high % 32)] ^ low) % 64
     }
 
     /// Whether the lane's class may make the proof: of a quarantined task only the larger class.
@@ -205,6 +225,13 @@ impl Round {
         parents.flat_map(|it| it.order.iter().copied()).filter(alive).all(holds)
     }
 
+    /// Whether a proof may have died with its maker, and we are among the first who would make it
+    /// again: they look for a copy, because those who keep it may never have heard of it.
+    pub(crate) fn is_orphan(&self, task: usize, maker: LaneId) -> bool {
+        let needed = self.layout.parents(task).any(|it| self.known_above(it).is_none());
+        needed && !self.is_alive(maker) && self.is_early(task, ANSWERERS)
+    }
+
     /// Whether one of our lanes should hold a proof of the task.
     pub(crate) fn is_keeper(&self, task: usize) -> bool {
         if self.root() == task {
@@ -244,8 +271,13 @@ impl Round {
 
     /// Whether a lane of ours is one of the first `count` that follow the task.
     pub(crate) fn is_early(&self, task: usize, count: usize) -> bool {
+        self.place(task) < count
+    }
+
+    /// Lanes that follow the task before the first of ours; `usize::MAX` if none of ours does.
+    pub(crate) fn place(&self, task: usize) -> usize {
         let order = self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default();
-        order.iter().take(count).any(|&it| self.is_own(it))
+        order.iter().position(|&it| self.is_own(it)).unwrap_or(usize::MAX)
     }
 
     /// The hedger carries on with the rest of the subtree (R5.4).

@@ -19,8 +19,10 @@ use crate::{
 /// What we know about one lane in this slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
-    /// When we last heard a new beat, or when we began to listen.
+    /// From when on silence counts: when we last heard a new beat, or when we began to listen.
     pub heard: Millis,
+    /// When we last heard a new beat.
+    pub spoke: Millis,
     /// Its last beat number in this slot, under whatever deal.
     pub beat: Option<u64>,
     /// Whether we wait for its first beat in this round since the round began.
@@ -43,6 +45,7 @@ impl Standing {
     pub(super) const fn new(now: Millis) -> Self {
         Self {
             heard: now,
+            spoke: Millis(0),
             beat: None,
             first: false,
             works_on: TaskId([0; 32]),
@@ -157,6 +160,7 @@ impl Round {
         standing.beat = Some(n);
         standing.first = false;
         standing.heard = now;
+        standing.spoke = now;
         standing.works_on = task;
         let before = !standing.notices.is_empty();
         standing.notices.retain(|_, last_beat| n <= *last_beat);
@@ -165,6 +169,9 @@ impl Round {
         if refuted {
             self.lost.remove(&lane);
             self.weigh(lane);
+            // Lanes that it watches again need those no more who stood in for it.
+            let watched = self.deal.early(lane).map(|it| it.watched.clone()).unwrap_or_default();
+            watched.into_iter().for_each(|other| self.relax(other, count));
         }
         if accused {
             self.relax(lane, count);
@@ -218,12 +225,23 @@ impl Round {
     }
 
     /// The lanes whose word about this lane counts: its first ranks of other provers that are not
-    /// lost themselves, so there is always somebody to watch, or spoke before they were lost.
+    /// lost themselves, so there is always somebody to watch, or spoke before they were lost. Where
+    /// one was lost, its neighbours may be gone as well: one more is asked for each.
     pub(crate) fn watchers(&self, lane: LaneId, count: usize) -> Vec<LaneId> {
         let notices = self.standings.get(&lane).map(|it| &it.notices);
         let spoke = |it: &LaneId| notices.is_some_and(|notices| notices.contains_key(it));
-        let watchers = self.deal.watchers(lane).iter().copied();
-        watchers.filter(|it| self.is_alive(*it) || spoke(it)).take(count).collect()
+        let (mut found, mut wanted) = (Vec::new(), count);
+        for &it in self.deal.watchers(lane) {
+            if found.len() == wanted {
+                break;
+            }
+            if self.is_alive(it) || spoke(&it) {
+                found.push(it);
+            } else {
+                wanted = wanted.saturating_add(1);
+            }
+        }
+        found
     }
 
     /// Begins to wait for a lane's beats if one of ours is among its first `count` watchers.
@@ -310,18 +328,21 @@ impl Round {
             self.watch(now, other, params.watchers);
             self.expect_soon(now, other, params);
         }
+        let ours = |own: &LaneId| self.deal.watchers(*own).contains(&lane);
+        let greet: Vec<LaneId> = self.own.iter().map(|it| it.0).filter(ours).collect();
+        self.greet.extend(greet);
         self.move_up(now, lane, params);
         self.rerank_all(lane)
     }
 
-    /// A lane whose watcher was lost beats to the next one as soon as it knows, and one that learns
-    /// of a notice to everybody: two beats are enough to hear it.
+    /// A lane whose watcher was lost greets the next ones as soon as it knows, and one that learns
+    /// of a notice beats to everybody: a beat is enough to hear it.
     fn expect_soon(&mut self, now: Millis, lane: LaneId, params: &Params) {
-        let patience = params.silence_ms().saturating_sub(2 * params.beat_ms);
+        let patience = params.silence_ms().saturating_sub(params.beat_ms);
         if self.watched.contains(&lane)
             && let Some(standing) = self.standing_mut(now, lane)
         {
-            standing.heard = Millis(now.0.saturating_sub(patience));
+            standing.heard = Millis(now.0.saturating_sub(patience)).max(standing.spoke);
         }
     }
 
@@ -394,6 +415,8 @@ impl Round {
 
     /// Reads the ranks of every task that this lane followed anew.
     pub(crate) fn rerank_all(&mut self, lane: LaneId) -> Vec<(usize, Vec<LaneId>)> {
+        let made = self.tasks.iter().filter(|(_, it)| it.offers.contains_key(&lane));
+        self.dirty.extend(made.map(|(&task, _)| task));
         let followed = self.tasks.iter().filter(|(_, it)| it.order.contains(&lane));
         let tasks: Vec<usize> = followed.map(|(&task, _)| task).collect();
         let changed = tasks.into_iter().map(|task| {

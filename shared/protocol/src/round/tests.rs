@@ -147,19 +147,19 @@ fn lanes_that_cannot_be_counted_on_rank_last() {
 }
 
 #[test]
-fn waiting_is_half_a_second_per_rank_and_a_beat_for_a_free_right() {
+fn waiting_is_half_a_second_per_rank_and_four_ranks_for_a_free_right() {
     let p = params();
     let mut round = round(5, &[0, 0]);
     let order = known(&round, "base/0").order.clone();
     let at = |round: &Round, rank: usize| {
         round.opens_at(find(round, "base/0"), order[rank], &params()).unwrap().0.0
     };
-    assert_eq!(opens(&round, "base/0", &p), [0, 5_500, 6_000, 6_500, 7_000]);
+    assert_eq!(opens(&round, "base/0", &p), [0, 2_500, 3_000, 3_500, 4_000]);
     hold(&mut round, 5, "base/1", order[0], &p);
     assert_eq!(at(&round, 1), 500, "the right's holder is busy");
     round.lose(Millis(1), order[0], &p);
     assert_eq!(at(&round, 1), 0, "a lost lane has no right");
-    assert_eq!(at(&round, 2), 5_500, "now the next one has it");
+    assert_eq!(at(&round, 2), 2_500, "now the next one has it");
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn a_capped_lane_waits_as_long_as_for_inputs_on_top() {
     round.rerank_all(first);
     refresh(&mut round, 1_000_000, &p);
     let (at, rank) = round.opens_at(base, first, &p).unwrap();
-    // Rank 2: 1 s; the new right's holder is free: 5 s; the cap: 30 s.
-    assert_eq!((at, rank), (Millis(1_000_000 + 36_000), 2));
+    // Rank 2: 1 s; the new right's holder is free: 2 s; the cap: 30 s.
+    assert_eq!((at, rank), (Millis(1_000_000 + 33_000), 2));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn the_makers_of_both_children_have_the_right_to_their_parent() {
     let mut makers = known(&round, "merge/1.0").order[..2].to_vec();
     makers.sort_unstable();
     assert_eq!(makers, [lane(2), lane(5)]);
-    assert_eq!(opens(&round, "merge/1.0", &p)[..3], [1, 501, 6_001]);
+    assert_eq!(opens(&round, "merge/1.0", &p)[..3], [1, 501, 3_001]);
 }
 
 #[test]
@@ -228,9 +228,9 @@ fn the_hot_crown_is_started_by_several_lanes_at_once() {
         make(&mut round, 1, name, maker, 1);
     }
     refresh(&mut round, 1, &p);
-    // Both makers and the first idle rank at once; the next ones half a second apart, and a beat
-    // later while one of the three is free.
-    assert_eq!(opens(&round, "merge/2.0", &p), [1, 1, 1, 5_501, 6_001, 6_501]);
+    // Both makers and the first idle rank at once; the next ones half a second apart, and two
+    // seconds later while one of the three is free.
+    assert_eq!(opens(&round, "merge/2.0", &p), [1, 1, 1, 2_501, 3_001, 3_501]);
     let order = known(&round, "merge/2.0").order.clone();
     for (copy, &holder) in order[..3].iter().enumerate() {
         assert!(round.open.contains(&find(&round, "merge/2.0")), "copy {copy}");
@@ -391,14 +391,16 @@ fn those_that_follow_a_parent_take_what_no_rank_takes() {
     assert!(!strangers.is_empty());
     for stranger in strangers {
         let rank = 2 + parent.iter().position(|&it| it == stranger).unwrap();
-        let wait = 500 * rank as u64 + few.beat_ms + 2 * few.p50(Kind::Base);
+        let wait = 500 * rank as u64 + 2_000 + 2 * few.p50(Kind::Base);
         assert_eq!(round.opens_at(base, stranger, &few), Some((Millis(wait), rank)));
     }
     let nobody = (0..12).map(lane).find(|it| !ranks.contains(it) && !parent.contains(it)).unwrap();
     let late = round.opens_at(base, nobody, &few).unwrap();
     let windows = Windows::new(&few, round.reveal.time_s);
     let near = opens_at(&few, &windows, round.spot(base).way_ms);
-    assert_eq!(late, (near, usize::MAX), "it hears too little to take it in time");
+    let apart = late.0.since(near) - 2 * few.p50(Kind::Base);
+    assert!(apart < 32_000 && apart.is_multiple_of(500), "it hears too little to take it in time");
+    assert_eq!(late.1, usize::MAX);
     let first = round.opens_at(base, ranks[0], &few).unwrap();
     assert!(first.0 < near, "{first:?}");
 }

@@ -118,18 +118,25 @@ impl Round {
         }
     }
 
-    /// Tasks below this one whose proofs do not exist and that our lanes follow with it: all that
-    /// one of them missed, and near the deadline whole subtrees below a crown task that they follow.
-    pub(super) fn followed_below(&self, now: Millis, task: usize, params: &Params) -> Vec<usize> {
-        let missed = self.missing.contains(&task);
+    /// Tasks below this one whose proofs do not exist and that our lanes follow with it, with the
+    /// number of lanes before us: all that one of them missed, and near the deadline whole subtrees
+    /// below a crown task that they follow.
+    pub(super) fn followed_below(
+        &self,
+        now: Millis,
+        task: usize,
+        params: &Params,
+    ) -> Vec<(usize, usize)> {
+        let missed = self.missing.get(&task).copied();
         let crown = self.spot(task).subtree().is_none();
+        let ours = |it: &LaneId| self.is_own(*it);
+        let place = || self.tasks.get(&task)?.order.iter().position(ours).map(|it| it + 1);
         let late = |it: usize| {
-            crown
-                && self.spot(it).subtree().is_some()
-                && self.open_to_all_at(it, params) <= now
-                && self.is_early(task, usize::MAX)
+            crown && self.spot(it).subtree().is_some() && self.open_to_all_at(it, params) <= now
         };
         let children = self.spot(task).children().filter(|&it| !self.is_known(it));
-        children.filter(|&it| !self.missing.contains(&it) && (missed || late(it))).collect()
+        let new = children.filter(|it| !self.missing.contains_key(it));
+        let others = |it: usize| missed.or_else(|| late(it).then(place).flatten());
+        new.filter_map(|it| Some((it, others(it)?))).collect()
     }
 }

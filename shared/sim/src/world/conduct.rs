@@ -82,6 +82,10 @@ impl World {
         else {
             return;
         };
+        // Copies of copies would never end.
+        if self.truth.fact(blob).is_none_or(|it| it.maker != lane.prover()) {
+            return;
+        }
         let own = self.agents[agent].lanes.first().cloned();
         let Some(own) = own.filter(|it| it.id != lane) else { return };
         let (lane, seq) = (own.id, own.seq);

@@ -175,7 +175,8 @@ impl World {
             for (task, makers, wanted) in self.all_missing(content, &kept) {
                 let it = &self.truth.tasks[index(task)];
                 let was_made = !it.blobs.is_empty();
-                lost[index(task)] |= was_made;
+                let copied = it.blobs.iter().any(|&it| 1 < self.truth.facts[index(it)].copies);
+                lost[index(task)] |= copied;
                 let ready = makers.len() == wanted && it.live.is_empty();
                 let theirs = held[index(task)] || was_made || makers.iter().any(|&it| dead[it]);
                 let since = (ready && theirs).then_some(self.now);

@@ -6,7 +6,7 @@ use crate::{Message, ProverId, io::Record};
 /// Prover 0 claimed the second tx and proves it.
 fn working() -> Bench {
     let mut bench = Bench::new(Some(0), 3, &[1, 0]);
-    [Do::Reveal, Do::Plan, Do::Started("base/1"), Do::Beats(5, &[])]
+    [Do::Reveal, Do::Plan, Do::Claim(1, "vm/0.0", 1), Do::Started("base/1"), Do::Beats(5, &[])]
         .iter()
         .for_each(|what| bench.run(what));
     bench.forget_log();

@@ -123,7 +123,7 @@ fn a_proof_is_repeated_with_every_beat_until_it_is_acknowledged() {
 }
 
 #[test]
-fn a_beat_goes_to_the_watchers_and_at_once_to_everybody_if_the_lane_is_doubted() {
+fn a_beat_goes_to_the_watchers_and_twice_to_everybody_if_the_lane_is_doubted() {
     let mut bench = bench(0, &[]);
     let mut watchers = provers(bench.round().watchers(lane(0), 2), 0);
     let beats = |bench: &Bench| told(bench, |it| matches!(it, Message::Beat { .. }));
@@ -132,6 +132,10 @@ fn a_beat_goes_to_the_watchers_and_at_once_to_everybody_if_the_lane_is_doubted()
     let doubts = later.clone().find(|it| !watchers.contains(it)).unwrap();
     bench.forget_log();
     bench.run(&Do::Loss(doubts, 0));
+    assert_eq!(beats(&bench), [None]);
+    bench.forget_log();
+    // The next one as well: the first may be lost on its way to somebody.
+    bench.run(&Do::Beats(5, &[]));
     assert_eq!(beats(&bench), [None]);
     bench.forget_log();
     // Whoever took it for silent counts its watchers in another way and hears it from now on.
