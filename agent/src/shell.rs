@@ -220,7 +220,7 @@ impl Shell {
             };
             let input = outcome.unwrap_or_else(|error| {
                 tracing::warn!(%error, %blob, "a proof was not taken");
-                Input::FetchFailed { blob }
+                Input::FetchFailed { blob, refused: accepting::is_refusal(&error) }
             });
             // The loop is gone only when the process ends.
             let _ = done.send(Done::Input(input)).await;

@@ -75,6 +75,12 @@ pub(crate) async fn take(
     joined.unwrap_or_else(|error| Err(Coded::new("PRF-007", error.to_string())))
 }
 
+/// Whether a proof came and did not pass: no other copy of its blob will. Another circuit set, a
+/// full disk or a fetch without an answer say nothing about it.
+pub(crate) fn is_refusal(error: &Coded) -> bool {
+    matches!(error.code(), "PRF-001" | "PRF-003" | "PRF-005")
+}
+
 /// The proof in a blob, as the circuits take it; not accepted yet.
 pub(crate) fn proof_of(blob: &ProofBlob) -> Result<Proof, circuits::tx::WitnessError> {
     Ok(Proof {

@@ -220,7 +220,9 @@ impl Coordinator {
                 let proof = Proof::new(statement, blob, credit, Origin::Peer);
                 self.on_accepted(now, task, proof, actions);
             }
-            Input::FetchFailed { blob } => self.on_fetch_failed(now, blob, actions),
+            Input::FetchFailed { blob, refused } => {
+                self.on_fetch_failed(now, (blob, refused), actions);
+            }
             Input::Able { lane, permille, blocked } => {
                 self.able.insert(lane, Ability { permille, blocked });
                 self.due.offers = true;

@@ -70,6 +70,8 @@ pub enum Input {
     FetchFailed {
         /// Which blob.
         blob: BlobId,
+        /// Whether it came and its proof does not pass: no copy of it ever will.
+        refused: bool,
     },
     /// What one of our lanes is able to, as measured by the shell (R5.6).
     Able {

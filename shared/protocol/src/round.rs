@@ -63,6 +63,8 @@ pub struct Round {
     watched: BTreeSet<LaneId>,
     /// Own lanes with those that took them for silent.
     listeners: BTreeSet<(LaneId, LaneId)>,
+    /// Notices of each prover that the accused refuted at once.
+    false_words: BTreeMap<ProverId, u8>,
     /// What each lane works on, as it said.
     claimed: BTreeMap<LaneId, usize>,
     /// Tasks that turned out not to exist, each with how many other lanes may make it before us
@@ -142,6 +144,7 @@ impl Round {
             standings: BTreeMap::new(),
             watched: BTreeSet::new(),
             listeners: BTreeSet::new(),
+            false_words: BTreeMap::new(),
             claimed: BTreeMap::new(),
             missing: BTreeMap::new(),
             moved: BTreeMap::new(),
@@ -201,6 +204,24 @@ impl Round {
             self.dirty.insert(task);
         }
         self.tasks.entry(task).or_insert_with(|| Task::new(now))
+    }
+
+    /// A proof of the task is in our ledger. What takes it is followed too: after a restart nobody
+    /// may be left to say that the proof exists.
+    pub(crate) fn accept(&mut self, now: Millis, task: usize, params: &Params) {
+        let it = self.track(now, task, params);
+        it.accepted = true;
+        it.changed = now;
+        self.track_parents(now, task, params);
+        self.touch(task);
+    }
+
+    /// Follows what takes a proof that exists.
+    fn track_parents(&mut self, now: Millis, task: usize, params: &Params) {
+        let parents: Vec<usize> = self.layout.parents(task).collect();
+        for parent in parents {
+            self.track(now, parent, params);
+        }
     }
 
     /// Goes on after its reveal came back: nobody could be heard meanwhile.

@@ -111,7 +111,7 @@ impl Coordinator {
             }
             Message::Beat { lane, n, task, .. } => {
                 self.due.silence = self.due.silence.min(now.after(self.params.silence_ms()));
-                if round.on_beat(now, lane, (n, task), self.params.watchers) {
+                if round.on_beat(now, lane, (n, task), &self.params) {
                     let changed = round.rerank_all(lane);
                     self.tell_new_ranks(slot, changed, actions);
                 }

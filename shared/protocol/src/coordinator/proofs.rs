@@ -76,13 +76,10 @@ impl Coordinator {
         self.due.offers |= unspoken;
         for round in self.rounds.values_mut() {
             let Some(found) = round.find(task) else { continue };
-            let it = round.track(now, found, &self.params);
-            it.accepted = true;
-            it.changed = now;
+            round.accept(now, found, &self.params);
             if unspoken {
                 round.unspoken.insert(found);
             }
-            round.touch(found);
         }
     }
 
@@ -117,8 +114,14 @@ impl Coordinator {
         }
     }
 
-    /// Tried again after a beat, two beats; then the announcement counts for nothing.
-    pub(super) fn on_fetch_failed(&mut self, now: Millis, blob: BlobId, actions: &mut Vec<Action>) {
+    /// Tried again after a beat, two beats; then the announcement counts for nothing. One whose
+    /// proof does not pass counts for nothing at once.
+    pub(super) fn on_fetch_failed(
+        &mut self,
+        now: Millis,
+        (blob, refused_now): (BlobId, bool),
+        actions: &mut Vec<Action>,
+    ) {
         let beat_ms = self.params.beat_ms;
         let mut refused: Vec<LaneId> = Vec::new();
         for round in self.rounds.values_mut() {
@@ -128,7 +131,7 @@ impl Coordinator {
                 .map(|(task, _)| task)
                 .collect();
             for task in asked {
-                refused.extend(round.fetch_failed(now, task, blob, beat_ms));
+                refused.extend(round.fetch_failed(now, task, (blob, refused_now), beat_ms));
             }
         }
         for lane in refused {

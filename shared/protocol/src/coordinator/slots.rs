@@ -222,12 +222,10 @@ impl Coordinator {
         round.name(now, naming, &self.params);
         for (id, proofs) in self.ledger.tasks() {
             let Some(task) = round.find(id) else { continue };
-            let it = round.track(now, task, &self.params);
-            it.accepted = true;
+            round.accept(now, task, &self.params);
             if proofs.iter().any(|it| it.origin == crate::ledger::Origin::Own) {
                 round.unspoken.insert(task);
             }
-            round.touch(task);
         }
         if let Some(ended) = self.ended.remove(&slot) {
             round.inherit(now, &ended);

@@ -60,7 +60,7 @@ impl Coordinator {
             }
             let Some(round) = self.rounds.get_mut(&slot) else { return };
             if round.standing(lane).is_some_and(|it| it.lost) {
-                round.on_beat(now, lane, (n, TaskId::default()), self.params.watchers);
+                round.on_beat(now, lane, (n, TaskId::default()), &self.params);
                 self.due.offers = true;
             }
         }
@@ -156,7 +156,7 @@ impl Coordinator {
         }
         let silent_ms =
             now.since(standing.heard).saturating_sub(standing.patience_ms(&self.params));
-        let last_beat = standing.beat.unwrap_or(0);
+        let last_beat = standing.last_beat(&self.params);
         let watchers = round.watchers(lane, usize::MAX);
         let Some(rank) = watchers.iter().position(|it| round.is_own(*it)) else { return };
         let wait = (rank + 1).saturating_sub(SPEAK_AT_ONCE) as u64 * self.params.rank_wait_ms;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fetching, Hold, Round};
+use super::{Fetching, Hold, Round, standing::REFUSED_MAX, task::TRIES_IN_ALL};
 use crate::{
     domain::{BlobId, LaneId, Millis},
     io::Message,
@@ -85,10 +85,7 @@ impl Round {
         if !news {
             return false;
         }
-        let parents: Vec<usize> = self.layout.parents(found).collect();
-        for parent in parents {
-            self.track(now, parent, params);
-        }
+        self.track_parents(now, found, params);
         self.note_name(found, lane);
         if self.claimed.get(&lane) == Some(&found) {
             self.claimed.remove(&lane);
@@ -100,12 +97,24 @@ impl Round {
         true
     }
 
+    /// Those that follow the task never fetch it and take the refused proof for made; those that
+    /// need it know better and make it, in the order in which they follow its parent.
+    fn miss_refused(&mut self, task: usize) {
+        if self.is_known(task) || self.known_above(task).is_some() {
+            return;
+        }
+        let place = self.layout.parents(task).map(|it| self.place(it)).min();
+        if let Some(others) = place.filter(|&it| it < usize::MAX) {
+            self.miss(task, others);
+        }
+    }
+
     /// Returns the makers whose announcement is refused by now; their claims end with it.
     pub(crate) fn fetch_failed(
         &mut self,
         now: Millis,
         task: usize,
-        blob: BlobId,
+        (blob, bad): (BlobId, bool),
         wait_ms: u64,
     ) -> Vec<LaneId> {
         let gone: BTreeSet<LaneId> =
@@ -116,19 +125,20 @@ impl Round {
             if offer.fetching != Fetching::Asked {
                 continue;
             }
-            offer.tries += 1;
+            offer.tries = if bad { TRIES_IN_ALL } else { offer.tries + 1 };
             let at = now.after(wait_ms * u64::from(offer.tries));
             offer.fetching = Fetching::Due(at);
             again = Some(at);
-            if offer.tries.is_multiple_of(FETCH_TRIES_MAX) || gone.contains(&lane) {
+            if bad || offer.tries.is_multiple_of(FETCH_TRIES_MAX) || gone.contains(&lane) {
                 offer.fetching = Fetching::Refused;
                 refused.push((lane, offer.seq));
             }
         }
         self.timers.extend(again.map(|at| (at, task)));
+        let weight = if bad { REFUSED_MAX } else { 1 };
         for &(lane, seq) in &refused {
             if let Some(standing) = self.standing_mut(now, lane) {
-                standing.refused = standing.refused.saturating_add(1);
+                standing.refused = standing.refused.saturating_add(weight);
             }
             self.weigh(lane);
             self.let_go(now, lane, seq.saturating_add(1));
@@ -137,6 +147,9 @@ impl Round {
             }
             self.rerank_all(lane);
             self.touch(task);
+        }
+        if !refused.is_empty() {
+            self.miss_refused(task);
         }
         refused.into_iter().map(|(lane, _)| lane).collect()
     }

@@ -232,10 +232,14 @@ impl Round {
         needed && !self.is_alive(maker) && self.is_early(task, ANSWERERS)
     }
 
-    /// Whether one of our lanes should hold a proof of the task.
+    /// Whether one of our lanes should hold a proof of the task. Those that follow a vm proof hold
+    /// one too: whoever finds that it does not exist may not be able to make it.
     pub(crate) fn is_keeper(&self, task: usize) -> bool {
         if self.root() == task {
             return !self.own.is_empty();
+        }
+        if self.spot(task).vm().is_some() && self.place(task) < usize::MAX {
+            return true;
         }
         let ours = |parent: usize| {
             let order = self.tasks.get(&parent).map(|it| it.order.as_slice()).unwrap_or_default();

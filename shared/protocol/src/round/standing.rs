@@ -23,6 +23,8 @@ pub struct Standing {
     pub heard: Millis,
     /// When we last heard a new beat.
     pub spoke: Millis,
+    /// When we began to listen.
+    pub since: Millis,
     /// Its last beat number in this slot, under whatever deal.
     pub beat: Option<u64>,
     /// Whether we wait for its first beat in this round since the round began.
@@ -31,6 +33,8 @@ pub struct Standing {
     pub works_on: TaskId,
     /// Notices about it: watching lane and the last beat it heard.
     pub notices: BTreeMap<LaneId, u64>,
+    /// When the newest of them came.
+    pub accused: Millis,
     /// Whether it is declared lost (R5.3).
     pub lost: bool,
     /// Was lost in this slot: it may claim again but ranks last.
@@ -46,10 +50,12 @@ impl Standing {
         Self {
             heard: now,
             spoke: Millis(0),
+            since: now,
             beat: None,
             first: false,
             works_on: TaskId([0; 32]),
             notices: BTreeMap::new(),
+            accused: Millis(0),
             lost: false,
             fell: false,
             capped: false,
@@ -63,6 +69,12 @@ impl Standing {
         let times = if self.first { 2 } else { 1 };
         times * params.silence_ms()
     }
+    /// The number after which no beat of it was heard: its last one, or the clock's when we began to
+    /// listen, because others may know later ones than we do.
+    #[must_use]
+    pub fn last_beat(&self, params: &Params) -> u64 {
+        self.beat.unwrap_or(0).max(self.since.0 / params.beat_ms)
+    }
     /// Whether its beats stopped.
     #[must_use]
     pub const fn is_silent(&self, now: Millis, params: &Params) -> bool {
@@ -74,8 +86,12 @@ impl Standing {
 pub(crate) const ANSWERERS: usize = 3;
 
 /// From this many refused proofs on a lane's claims count for nothing (R10.3). One may be a crash
-/// between the announcement and the first fetch.
-const REFUSED_MAX: u8 = 2;
+/// between the announcement and the first fetch; one that does not pass is enough.
+pub(super) const REFUSED_MAX: u8 = 2;
+
+/// From this many notices on that the accused refuted at once, a prover's notices count for nothing
+/// in the slot: one may be a lane that came back at that moment, or beats lost on their way.
+const FALSE_WORDS_MAX: u8 = 3;
 
 /// What stands in both lists, which are sorted.
 fn common<'a>(a: &'a [u32], b: &'a [u32]) -> impl Iterator<Item = usize> + use<'a> {
@@ -151,8 +167,9 @@ impl Round {
         now: Millis,
         lane: LaneId,
         (n, task): (u64, TaskId),
-        count: usize,
+        params: &Params,
     ) -> bool {
+        let (count, patience) = (params.watchers, params.beat_ms / 2);
         let Some(standing) = self.standing_mut(now, lane) else { return false };
         if standing.beat.is_some_and(|last| n <= last) {
             return false;
@@ -162,10 +179,20 @@ impl Round {
         standing.heard = now;
         standing.spoke = now;
         standing.works_on = task;
-        let before = !standing.notices.is_empty();
+        let before = standing.notices.len();
+        let wrong = 0 < before && now.since(standing.accused) < patience;
+        let said = standing.notices.iter().filter(|it| wrong && *it.1 < n);
+        let false_words: Vec<LaneId> = said.map(|it| *it.0).collect();
         standing.notices.retain(|_, last_beat| n <= *last_beat);
-        let (accused, refuted) = (before, standing.lost && standing.notices.is_empty());
+        let refuted = standing.lost && standing.notices.is_empty();
+        let accused = 0 < before;
         standing.lost &= !refuted;
+        // Who answers at once was here all the time.
+        standing.fell &= !(refuted && wrong);
+        for watcher in false_words {
+            let count = self.false_words.entry(watcher.prover()).or_default();
+            *count = count.saturating_add(1);
+        }
         if refuted {
             self.lost.remove(&lane);
             self.weigh(lane);
@@ -211,7 +238,8 @@ impl Round {
         let Some(standing) = self.standing_mut(now, lane) else { return };
         if standing.beat.is_none_or(|heard| heard <= last) {
             standing.notices.insert(watcher, last);
-            if !self.watched.contains(&lane) {
+            standing.accused = now;
+            if !self.watched.contains(&lane) && self.is_trusted(watcher.prover()) {
                 self.watch(now, lane, usize::MAX);
                 self.expect_soon(now, lane, params);
             }
@@ -261,6 +289,7 @@ impl Round {
             && let Some(standing) = self.standing_mut(now, lane)
         {
             standing.heard = now;
+            standing.since = now;
             standing.first = first;
         }
     }
@@ -291,7 +320,13 @@ impl Round {
         let others =
             || said.iter().any(|it| self.own.first().is_none_or(|own| own.0.prover() != *it));
         let alone = || !watchers.iter().any(|it| !own(it) && self.is_heard(now, *it, params));
-        2 <= said.len() || (said.len() == 1 && silent && (others() || alone()))
+        let trusted = said.iter().filter(|it| self.is_trusted(**it)).count();
+        2 <= trusted || (!said.is_empty() && silent && (others() || alone()))
+    }
+
+    /// Whether a prover's notices count by themselves; our own ears may confirm any of them.
+    fn is_trusted(&self, prover: ProverId) -> bool {
+        self.false_words.get(&prover).is_none_or(|&it| it < FALSE_WORDS_MAX)
     }
 
     /// Whether the lane may still speak, as far as we listen to it.

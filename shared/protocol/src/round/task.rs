@@ -10,7 +10,7 @@ use crate::{
 
 /// Fetches of one proof in all: somebody else may say that it holds a proof that its maker could
 /// not give any more.
-const TRIES_IN_ALL: u8 = 9;
+pub(super) const TRIES_IN_ALL: u8 = 9;
 
 /// A live claim on a task, as everybody sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -140,7 +140,7 @@ fn lanes_that_cannot_be_counted_on_rank_last() {
     round.lose(Millis(1), order[0], &params());
     assert_eq!(round.rank(base, order[1]), Some(0));
     assert_eq!(round.rank(base, order[0]), Some(4));
-    round.on_beat(Millis(2), order[0], (9, TaskId::default()), 1);
+    round.on_beat(Millis(2), order[0], (9, TaskId::default()), &params());
     assert_eq!(round.rank(base, order[0]), Some(4), "a lane that came back is not counted on");
     assert!(round.is_alive(order[0]) && !round.is_eligible(order[0]));
     assert_eq!(round.rank(base, lane(99)), None);
@@ -356,7 +356,7 @@ fn a_proof_is_delivered_when_every_keeper_that_lives_holds_it() {
     }
     round.lose(Millis(1), lane(3), &params());
     assert!(delivered(&round));
-    round.on_beat(Millis(2), lane(3), (1, TaskId::default()), 1);
+    round.on_beat(Millis(2), lane(3), (1, TaskId::default()), &params());
     assert!(!delivered(&round), "it came back and is a keeper again");
 }
 
@@ -448,18 +448,18 @@ fn a_newer_beat_refutes_notices_and_losses() {
     let notices = |round: &Round| -> Vec<LaneId> {
         round.standing(lane(1)).unwrap().notices.keys().copied().collect()
     };
-    round.on_beat(Millis(10), lane(1), (5, TaskId::default()), 1);
+    round.on_beat(Millis(10), lane(1), (5, TaskId::default()), &params());
     round.on_notice(Millis(11), lane(1), (lane(2), 4), &params());
     assert_eq!(notices(&round), [], "we heard beat 5");
     round.on_notice(Millis(12), lane(1), (lane(2), 5), &params());
     round.on_notice(Millis(13), lane(1), (lane(3), 7), &params());
     round.lose(Millis(20), lane(1), &params());
-    assert!(!round.on_beat(Millis(21), lane(1), (5, TaskId::default()), 1));
+    assert!(!round.on_beat(Millis(21), lane(1), (5, TaskId::default()), &params()));
     assert!(!round.is_alive(lane(1)), "an old beat is no news");
-    assert!(!round.on_beat(Millis(22), lane(1), (6, TaskId::default()), 1));
+    assert!(!round.on_beat(Millis(22), lane(1), (6, TaskId::default()), &params()));
     assert_eq!(notices(&round), [lane(3)], "one heard beat 7 and then nothing");
     assert!(!round.is_alive(lane(1)), "beat 6 says nothing about that");
-    assert!(round.on_beat(Millis(23), lane(1), (8, TaskId::default()), 1));
+    assert!(round.on_beat(Millis(23), lane(1), (8, TaskId::default()), &params()));
     assert!(round.is_alive(lane(1)));
 }
 
@@ -484,7 +484,7 @@ fn a_loss_takes_the_words_of_two_provers_or_one_and_own_ears() {
         [(0, 60_000, false), (1, 14_999, false), (1, 15_000, true), (2, 0, true)]
     {
         let mut round = round(5, &[0]);
-        round.on_beat(Millis(100), lane(1), (5, TaskId::default()), 1);
+        round.on_beat(Millis(100), lane(1), (5, TaskId::default()), &params());
         let watchers: Vec<LaneId> =
             round.watchers(lane(1), 4).into_iter().filter(|&it| it != lane(0)).collect();
         for &watcher in &watchers[..spoke] {
@@ -501,7 +501,7 @@ fn patience_is_doubled_for_a_lane_that_never_spoke() {
     let silent =
         |round: &Round, at| round.standing(lane(1)).unwrap().is_silent(Millis(at), &params());
     assert!(!silent(&round, 29_999) && silent(&round, 30_000));
-    round.on_beat(Millis(1_000), lane(1), (1, TaskId::default()), 1);
+    round.on_beat(Millis(1_000), lane(1), (1, TaskId::default()), &params());
     assert!(!silent(&round, 15_999) && silent(&round, 16_000));
     round.listen_anew(Millis(50_000));
     assert!(!silent(&round, 64_999) && silent(&round, 65_000));

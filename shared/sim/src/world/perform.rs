@@ -190,14 +190,14 @@ impl World {
         let there = fetch.holder.is_some_and(|it| self.serves(agent, index(it), blob));
         let found = blob.filter(|_| there && !self.rng.chance(self.options.mesh.fetch_loss));
         let Some(number) = found else {
-            self.feed(agent, Input::FetchFailed { blob: fetch.blob });
+            self.feed(agent, Input::FetchFailed { blob: fetch.blob, refused: false });
             return;
         };
         self.counts.bytes += PROOF_BITS / 8;
         let credulous = self.options.mutation == Mutation::AcceptEverything;
         let fact = &self.truth.facts[index(number)];
         if !(fact.valid || credulous) || self.truth.task(fetch.task) != Some(fact.task) {
-            self.feed(agent, Input::FetchFailed { blob: fetch.blob });
+            self.feed(agent, Input::FetchFailed { blob: fetch.blob, refused: true });
             return;
         }
         let (statement, maker, total) = (fact.statement, fact.maker, fact.total);

@@ -1,3 +1,5 @@
+//! Each rule of own claims by itself.
+
 use super::*;
 use crate::domain::{Kind, ProverId};
 

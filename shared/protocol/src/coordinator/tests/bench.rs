@@ -46,6 +46,8 @@ pub(super) enum Do {
     Accepted(u32, &'static str),
     /// The proof of a node by this prover could not be fetched.
     NotFetched(u32, &'static str),
+    /// A prover's proof of a task came and does not pass.
+    NotPassed(u32, &'static str),
     /// Our child process for a node runs.
     Started(&'static str),
     /// We proved a node.
@@ -339,8 +341,11 @@ impl Bench {
                 blob: self.blob(prover, name),
                 credit: Self::credit(prover),
             }),
+            Do::NotPassed(prover, name) => {
+                self.step(Input::FetchFailed { blob: self.blob(prover, name), refused: true });
+            }
             Do::NotFetched(prover, name) => {
-                self.step(Input::FetchFailed { blob: self.blob(prover, name) });
+                self.step(Input::FetchFailed { blob: self.blob(prover, name), refused: false });
             }
             Do::Started(name) => {
                 self.step(Input::Prover(ProverEvent::Started { task: self.named(name) }));

@@ -405,6 +405,24 @@ fn a_proof_that_cannot_be_had_counts_as_not_made_after_three_tries() {
 }
 
 #[test]
+fn a_proof_that_does_not_pass_counts_as_not_made_at_once() {
+    let mut bench = Bench::new(Some(2), 3, &[1, 0]);
+    let script = [
+        Do::Reveal,
+        Do::Plan,
+        Do::Claim(0, "base/1", 1),
+        Do::Claim(1, "vm/0.0", 1),
+        Do::Made(1, "vm/0.0", 1),
+        Do::NotPassed(1, "vm/0.0"),
+    ];
+    script.iter().for_each(|what| bench.run(what));
+    assert!(bench.take_log().contains("note PRF-001\n"));
+    assert!(!bench.known("vm/0.0").is_known());
+    let round = bench.machine.round(bench.slot).unwrap();
+    assert!(!round.is_credible(lane(1)), "its word is worth nothing any more");
+}
+
+#[test]
 fn two_refused_proofs_make_a_lanes_claims_worthless() {
     let mut bench = Bench::new(Some(2), 3, &[1, 0]);
     bench.run(&Do::Reveal);
