@@ -89,7 +89,7 @@ mod tests {
     use crate::poseidon::mock::{Built, build};
 
     fn prove(input: &KernelInput) -> (Built, Words) {
-        build(19, |ctx, range| {
+        build(16, |ctx, range| {
             let cells = [load(ctx, range, &input.first), load_made(ctx, &input.vm)];
             words(constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], input))
         })
@@ -115,7 +115,7 @@ mod tests {
         let expected = prove(&KernelInput::placeholder()).0.shape();
         for payees in [&[1][..], &[1, 2, 3]] {
             for (done, input) in kernels(payees).iter().enumerate() {
-                let (mut built, words) = prove(input);
+                let (built, words) = prove(input);
                 assert!(built.satisfied());
                 assert_eq!(built.shape(), expected);
                 assert_eq!(words, input.check().unwrap());

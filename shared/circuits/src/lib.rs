@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod credit;
+pub mod gates;
 pub mod kernel;
 pub mod merge;
 pub mod poseidon;

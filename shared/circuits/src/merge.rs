@@ -4,7 +4,7 @@
 //! starts, tx lists are hashed together, counts and fees added. It serves every level and the odd
 //! node, whose children have different heights.
 
-use halo2_base::gates::{GateInstructions, RangeInstructions};
+use halo2_base::gates::GateInstructions;
 use halo2_base::{AssignedValue, Context};
 use protocol::{Address, Kind};
 use serde::{Deserialize, Serialize};
@@ -89,9 +89,9 @@ pub fn constrain(
     let credit = circuit::constrain(ctx, chips, (Kind::Merge, payee), children.map(Some));
     let txs = chips.h2(ctx, left.txs(), right.txs());
     let count = chips.gate().add(ctx, left.count(), right.count());
-    chips.range.range_check(ctx, count, COUNT_BITS as usize);
+    chips.gates.range_check(ctx, count, COUNT_BITS as usize);
     let fees = chips.gate().add(ctx, left.aux(), right.aux());
-    chips.range.range_check(ctx, fees, FEE_BITS as usize);
+    chips.gates.range_check(ctx, fees, FEE_BITS as usize);
     [left.start(), right.end(), txs, count, credit.value, payee, fees]
 }
 
@@ -102,7 +102,7 @@ mod tests {
     use crate::poseidon::mock::{Built, build};
 
     fn prove(input: &MergeInput) -> (Built, Words) {
-        build(19, |ctx, range| {
+        build(16, |ctx, range| {
             let cells = [load_made(ctx, &input.left), load_made(ctx, &input.right)];
             words(constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], input))
         })
@@ -128,7 +128,7 @@ mod tests {
         let expected = prove(&MergeInput::placeholder()).0.shape();
         for right in [1, 2] {
             let input = merge(right);
-            let (mut built, words) = prove(&input);
+            let (built, words) = prove(&input);
             assert!(built.satisfied());
             assert_eq!(built.shape(), expected);
             assert_eq!(words, input.check().unwrap());
@@ -149,7 +149,7 @@ mod tests {
         let own = Record::over_children(Kind::Merge, payee_word(Address(payee(1))), children);
         let left = Child { words: below.check().unwrap(), credit: own.ok() };
         let input = MergeInput { left, right: odd, payee: payee(1) };
-        let (mut built, words) = prove(&input);
+        let (built, words) = prove(&input);
         assert!(built.satisfied());
         assert_eq!(words, input.check().unwrap());
         assert_eq!((words.count, words.aux), (fr(3), fr(30)));

@@ -6,15 +6,14 @@
 //! equal inputs differ (S17). The sponge of `halo2-base` is another function (it starts from 2^64
 //! and pads): it stays in the proof transcript.
 //!
-//! Native and in-circuit form are the same optimised form (sparse matrices in the partial rounds,
-//! Supplementary Material B of the Poseidon paper), taken from the constants of `halo2-base`.
+//! The native form is the optimised one (sparse matrices in the partial rounds, Supplementary
+//! Material B of the Poseidon paper), taken from the constants of `halo2-base`; in circuits a
+//! permutation is 28 rows of a gate of its own ([`crate::gates`]).
 
 use std::sync::LazyLock;
 
-use halo2_base::gates::{GateChip, GateInstructions};
 use halo2_base::halo2_proofs::halo2curves::ff::PrimeField;
 use halo2_base::poseidon::hasher::spec::OptimizedPoseidonSpec;
-use halo2_base::{AssignedValue, Context, QuantumCell};
 
 pub use halo2_base::halo2_proofs::halo2curves::bn256::Fr;
 use protocol::domain::Word;
@@ -183,102 +182,6 @@ fn full_round(state: &[Fr; WIDTH], add: &[Fr; WIDTH], matrix: &Matrix) -> [Fr; W
     })
 }
 
-/// Cells of one permutation in-circuit.
-pub const CELLS: usize = 2_247;
-
-/// The same function in-circuit: [`CELLS`] cells a permutation, whatever the inputs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PoseidonChip;
-
-impl PoseidonChip {
-    /// [`h2`] on cells or constants.
-    pub fn h2(
-        &self,
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        a: impl Into<QuantumCell<Fr>>,
-        b: impl Into<QuantumCell<Fr>>,
-    ) -> AssignedValue<Fr> {
-        let constants = &*CONSTANTS;
-        let start = &constants.before[0];
-        let mut state = [
-            ctx.load_constant(start[0]),
-            gate.add(ctx, a, QuantumCell::Constant(start[1])),
-            gate.add(ctx, b, QuantumCell::Constant(start[2])),
-        ];
-        for (add, matrix) in constants.first_half() {
-            state = Self::full_round(ctx, gate, &state, (add, matrix));
-        }
-        for round in &constants.partial {
-            state = Self::partial_round(ctx, gate, &state, round);
-        }
-        for add in &constants.after {
-            state = Self::full_round(ctx, gate, &state, (add, &constants.mds));
-        }
-        state[0]
-    }
-
-    /// [`tagged`] on cells; the tag is a constant of the circuit.
-    ///
-    /// # Panics
-    /// If `words` is empty: a hash of nothing has no use and no cell.
-    pub fn tagged(
-        &self,
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        tag: Tag,
-        words: &[AssignedValue<Fr>],
-    ) -> AssignedValue<Fr> {
-        assert!(!words.is_empty(), "a hash has at least one input");
-        let start = self.h2(ctx, gate, QuantumCell::Constant(tag.word()), words[0]);
-        words[1..].iter().fold(start, |state, word| self.h2(ctx, gate, state, *word))
-    }
-
-    /// x^5 + constant: 12 cells.
-    fn power5(
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        x: AssignedValue<Fr>,
-        constant: Fr,
-    ) -> AssignedValue<Fr> {
-        let square = gate.mul(ctx, x, x);
-        let fourth = gate.mul(ctx, square, square);
-        gate.mul_add(ctx, x, fourth, QuantumCell::Constant(constant))
-    }
-
-    /// Row times state: 10 cells.
-    fn product(
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        state: &[AssignedValue<Fr>; WIDTH],
-        row: &[Fr; WIDTH],
-    ) -> AssignedValue<Fr> {
-        gate.inner_product(ctx, *state, row.map(QuantumCell::Constant))
-    }
-
-    fn full_round(
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        state: &[AssignedValue<Fr>; WIDTH],
-        (add, matrix): (&[Fr; WIDTH], &Matrix),
-    ) -> [AssignedValue<Fr>; WIDTH] {
-        let powers: [_; WIDTH] = std::array::from_fn(|i| Self::power5(ctx, gate, state[i], add[i]));
-        std::array::from_fn(|i| Self::product(ctx, gate, &powers, &matrix[i]))
-    }
-
-    fn partial_round(
-        ctx: &mut Context<Fr>,
-        gate: &GateChip<Fr>,
-        state: &[AssignedValue<Fr>; WIDTH],
-        round: &Partial,
-    ) -> [AssignedValue<Fr>; WIDTH] {
-        let x = Self::power5(ctx, gate, state[0], round.constant);
-        let first = Self::product(ctx, gate, &[x, state[1], state[2]], &round.row);
-        let [left, right] = round.column.map(QuantumCell::Constant);
-        [first, gate.mul_add(ctx, x, left, state[1]), gate.mul_add(ctx, x, right, state[2])]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::mock::{build, satisfied};
@@ -323,30 +226,47 @@ mod tests {
     }
 
     #[test]
-    fn a_permutation_costs_the_stated_cells_whatever_the_inputs() {
+    fn a_permutation_costs_28_rows_whatever_the_inputs() {
         let shape = |a, b| {
-            let (mut built, _) = build(8, |ctx, range| {
+            let (built, _) = build(8, |ctx, gates| {
                 let (x, y) = (ctx.load_witness(a), ctx.load_witness(b));
-                PoseidonChip.h2(ctx, &range.gate, x, y)
+                gates.h2(ctx, x, y)
             });
             built.shape()
         };
         assert_eq!(shape(fr(0), fr(0)), shape(-fr(1), fr(2)));
-        assert_eq!(shape(fr(0), fr(0)).cells, 2 + CELLS);
+        // Row 0, the permutation, and a row for the three cells around it.
+        assert_eq!(shape(fr(0), fr(0)).rows, 1 + crate::gates::hash::ROWS + 1);
     }
 
     #[test]
     fn the_circuit_computes_the_native_function() {
         let pairs = [(0, 0), (1, 2), (u64::MAX, 7)];
-        let verdict = satisfied(14, |ctx, range| {
+        let verdict = satisfied(14, |ctx, gates| {
+            let chips = Chips::new(gates);
             for (a, b) in pairs {
                 let (x, y) = (ctx.load_witness(fr(a)), ctx.load_witness(fr(b)));
-                let out = PoseidonChip.h2(ctx, &range.gate, x, y);
+                let out = chips.h2(ctx, x, y);
                 assert_eq!(*out.value(), h2(fr(a), fr(b)));
-                let out = PoseidonChip.tagged(ctx, &range.gate, Tag::Leaf, &[x, y]);
+                let out = chips.tagged(ctx, Tag::Leaf, &[x, y]);
                 assert_eq!(*out.value(), tagged(Tag::Leaf, &[fr(a), fr(b)]));
             }
         });
         assert!(verdict);
+    }
+
+    /// Every cell of a permutation is bound by its inputs.
+    #[test]
+    fn no_cell_of_a_permutation_is_free() {
+        let (built, _) = build(8, |ctx, gates| {
+            let (x, y) = (ctx.load_witness(fr(3)), ctx.load_witness(fr(4)));
+            gates.h2(ctx, x, y)
+        });
+        let sheet = built.sheet();
+        assert_eq!(sheet.check(), Ok(()));
+        for (column, row) in sheet.block_cells() {
+            let changed = sheet.with(column, row, sheet.at(column, row) + fr(1));
+            assert!(changed.check().is_err(), "column {column}, row {row}");
+        }
     }
 }

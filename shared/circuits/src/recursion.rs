@@ -10,9 +10,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`family`] | column layout, public words, which kinds may be children, what word 0 means |
-//! | [`field`] | coordinates (numbers modulo p) with every overflow bound asserted |
 //! | [`points`] | points as linear combinations: what the verifier's loader works on |
 //! | [`msm`] | the multi-scalar multiplication those combinations end in |
+//! | [`sponge`] | a child's transcript |
 //! | [`transcript`] | seed, accumulation challenges, offset point: all that is hashed here |
 //! | [`verify`] | a whole parent: children, flags, accumulation, carried scalars, public words |
 //!
@@ -20,11 +20,11 @@
 //! proof holds **if** the carried claim is settled in the end, and the bits that say its kind.
 
 pub mod family;
-mod field;
 #[cfg(test)]
 mod mock;
 mod msm;
 mod points;
+mod sponge;
 mod transcript;
 pub mod verify;
 

@@ -106,7 +106,7 @@ mod tests {
     use crate::poseidon::mock::{Built, build};
 
     fn prove(input: &RootInput) -> (Built, [Fr; 9]) {
-        build(19, |ctx, range| {
+        build(16, |ctx, range| {
             let child = load_made(ctx, &input.child);
             values(constrain(ctx, &Chips::new(range), &child, input))
         })
@@ -123,7 +123,7 @@ mod tests {
         let expected = prove(&RootInput::placeholder(fr(77))).0.shape();
         for by in [1, 2] {
             let input = root(by);
-            let (mut built, words) = prove(&input);
+            let (built, words) = prove(&input);
             assert!(built.satisfied());
             assert_eq!(built.shape(), expected);
             let native = input.check().unwrap();

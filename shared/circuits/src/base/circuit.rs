@@ -1,6 +1,6 @@
 //! The circuit `base`: opens the tx hash and the logs, and replays every access on the state tree.
 
-use halo2_base::gates::{GateInstructions, RangeInstructions};
+use halo2_base::gates::GateInstructions;
 use halo2_base::{AssignedValue, Context, QuantumCell};
 use protocol::Kind;
 
@@ -123,7 +123,7 @@ fn pay(
     let next = gate.add(ctx, nonce, QuantumCell::Constant(Fr::one()));
     let left = gate.sub(ctx, balance, fee);
     for number in [nonce, fee, next, left] {
-        chips.range.range_check(ctx, number, 64);
+        chips.gates.range_check(ctx, number, 64);
     }
     let shift = QuantumCell::Constant(gate.pow_of_two()[64]);
     let old = gate.mul_add(ctx, nonce, shift, balance);

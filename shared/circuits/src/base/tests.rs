@@ -1,6 +1,6 @@
 //! What `base` proves and what it refuses.
 
-use halo2_base::gates::RangeChip;
+use crate::gates::Gates;
 use halo2_base::{AssignedValue, Context};
 
 use super::circuit::{ACCESSES, Free, constrain, transition};
@@ -11,10 +11,10 @@ use crate::poseidon::{Chips, to_word};
 use crate::state::{DEPTH, Tree, account_key, position};
 use crate::{kernel, merge, root, tx, vm};
 
-/// Lookup bits of `base` at k = 20.
-const LOOKUP_BITS: usize = 19;
-/// Cells beside the verification of one child at k = 20 with four columns.
-const FREE_CELLS: usize = 2_280_000;
+/// Lookup bits of `base` at k = 17.
+const LOOKUP_BITS: u32 = 16;
+/// Rows beside the verification of one child at k = 17.
+const FREE_ROWS: usize = 60_000;
 
 /// A tx of three calls, each of another program, the last one of four entries.
 fn three_calls(world: &World) -> Tx {
@@ -42,7 +42,7 @@ fn prove(input: &BaseInput) -> (Built, Words) {
 fn accepts(input: &BaseInput, change: impl FnOnce(&mut Child, &mut Free)) -> bool {
     let (mut free, mut child) = (Free::of(input), input.child.clone());
     change(&mut child, &mut free);
-    let (mut built, _) = build(LOOKUP_BITS, |ctx, range| {
+    let (built, _) = build(LOOKUP_BITS, |ctx, range| {
         let child = load(ctx, range, &child);
         transition(ctx, &Chips::new(range), &child, &free)
     });
@@ -56,9 +56,9 @@ fn base_says_what_the_native_check_says_and_fits() {
         assert!(built.satisfied());
         built.shape()
     };
-    let (mut built, _) = prove(&BaseInput::placeholder());
+    let (built, _) = prove(&BaseInput::placeholder());
     let expected = built.shape();
-    assert!(expected.cells < FREE_CELLS, "{} cells", expected.cells);
+    assert!(expected.rows < FREE_ROWS, "{} rows", expected.rows);
     let call = world.call(&world.transfer, [9, 501, 0, 0]);
     for calls in [three_calls(&world).calls, vec![], vec![call, call]] {
         let tx = world.tx(calls);
@@ -71,8 +71,8 @@ fn base_says_what_the_native_check_says_and_fits() {
 }
 
 /// The words of a circuit that must be satisfied.
-fn said(circuit: impl FnOnce(&mut Context<Fr>, &RangeChip<Fr>) -> [AssignedValue<Fr>; 7]) -> Words {
-    let (mut built, words) = build(LOOKUP_BITS, |ctx, range| words(circuit(ctx, range)));
+fn said(circuit: impl FnOnce(&mut Context<Fr>, &Gates) -> [AssignedValue<Fr>; 7]) -> Words {
+    let (built, words) = build(LOOKUP_BITS, |ctx, range| words(circuit(ctx, range)));
     assert!(built.satisfied());
     words
 }
@@ -99,38 +99,35 @@ fn the_words_of_a_tx_chain_through_all_its_proofs() {
     assert_eq!(proved.child.words, prove(&proved.base).1);
 }
 
-/// The application's cells by kind, children's words included: a change is a change of every key.
+/// The application's rows by kind, children's words included: a change is a change of every key.
 #[test]
-fn the_cells_of_every_kind_are_as_measured() {
-    let cells = |bits, circuit: &dyn Fn(&mut Context<Fr>, &RangeChip<Fr>)| {
-        build(bits, |ctx, range| circuit(ctx, range)).0.shape().cells
+fn the_rows_of_every_kind_are_as_measured() {
+    let rows = |bits, circuit: &dyn Fn(&mut Context<Fr>, &Gates)| {
+        build(bits, |ctx, range| circuit(ctx, range)).0.shape().rows
     };
     let child = Child::placeholder();
-    let tx = cells(14, &|ctx, range| {
+    let tx = rows(11, &|ctx, range| {
         tx::constrain(ctx, &Chips::new(range), &tx::TxInput::placeholder());
     });
-    let vm = cells(15, &|ctx, range| {
+    let vm = rows(13, &|ctx, range| {
         vm::circuit::constrain(ctx, &Chips::new(range), &vm::VmInput::placeholder());
     });
-    let kernel = cells(19, &|ctx, range| {
+    let kernel = rows(16, &|ctx, range| {
         let cells = [load(ctx, range, &child), load_made(ctx, &child)];
         let input = kernel::KernelInput::placeholder();
         kernel::constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], &input);
     });
-    let merge = cells(19, &|ctx, range| {
+    let merge = rows(16, &|ctx, range| {
         let cells = [load_made(ctx, &child), load_made(ctx, &child)];
         let input = merge::MergeInput::placeholder();
         merge::constrain(ctx, &Chips::new(range), [&cells[0], &cells[1]], &input);
     });
-    let root = cells(19, &|ctx, range| {
+    let root = rows(16, &|ctx, range| {
         let cells = load_made(ctx, &child);
         root::constrain(ctx, &Chips::new(range), &cells, &root::RootInput::placeholder(fr(1)));
     });
-    let base = prove(&BaseInput::placeholder()).0.shape().cells;
-    assert_eq!(
-        [tx, vm, kernel, base, merge, root],
-        [65_314, 240_786, 31_742, 1_895_605, 29_494, 18_137]
-    );
+    let base = prove(&BaseInput::placeholder()).0.shape().rows;
+    assert_eq!([tx, vm, kernel, base, merge, root], [836, 14_574, 429, 25_504, 401, 250]);
 }
 
 #[test]

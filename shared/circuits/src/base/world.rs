@@ -1,7 +1,7 @@
 //! Test bench: a small world with an account, the shipped programs and txs that run them, and
 //! the witnesses of every proof over one tx.
 
-use halo2_base::gates::RangeChip;
+use crate::gates::Gates;
 use halo2_base::{AssignedValue, Context};
 use protocol::{Address, Credit, Kind};
 
@@ -190,7 +190,7 @@ pub(crate) fn credit(kind: Kind, payee: [u8; 20], children: [&Option<Credit>; 2]
 }
 
 /// Loads a child's words as recursion would give them.
-pub(crate) fn load(ctx: &mut Context<Fr>, range: &RangeChip<Fr>, child: &Child) -> ChildCells {
+pub(crate) fn load(ctx: &mut Context<Fr>, range: &Gates, child: &Child) -> ChildCells {
     let digest = ctx.load_witness(fr(123));
     let words = child.words.to_array().map(|word| ctx.load_witness(word));
     let [a, b, c, d, e, f, g] = words;

@@ -1,6 +1,6 @@
 //! Credit in-circuit: opening the children's records and making the own one, with the collapse.
 
-use halo2_base::gates::{GateInstructions, RangeInstructions};
+use halo2_base::gates::GateInstructions;
 use halo2_base::{AssignedValue, Context, QuantumCell};
 use protocol::{Credit, Kind};
 
@@ -112,7 +112,7 @@ pub(crate) fn constrain(
             Some(before) => gate.and(ctx, before, opened.fits),
         });
     }
-    chips.range.range_check(ctx, total, UNIT_BITS);
+    chips.gates.range_check(ctx, total, UNIT_BITS);
     let uniform = uniform.unwrap_or_else(|| ctx.load_constant(Fr::one()));
     let number = |kind: u8| QuantumCell::Constant(Fr::from(u64::from(kind)));
     let own = gate.select(ctx, total, units, uniform);

@@ -19,7 +19,7 @@ fn child(credit: &Credit) -> Child {
 /// What the circuit makes of two children and their claimed records: value and units.
 fn made(by: u8, children: [(&Child, [Fr; 6]); 2]) -> Option<[Fr; 2]> {
     let payee = payee_word(Address(payee(by)));
-    let (mut built, out) = build(15, |ctx, range| {
+    let (built, out) = build(15, |ctx, range| {
         let payee = ctx.load_witness(payee);
         let cells = [load_made(ctx, children[0].0), load_made(ctx, children[1].0)];
         let earners: [Earner<'_>; 2] = [(&cells[0], children[0].1), (&cells[1], children[1].1)];
@@ -175,7 +175,7 @@ fn the_payee_word_of_a_child_must_be_its_records() {
 #[test]
 fn a_child_made_by_nobody_has_no_record_and_one_by_a_prover_must_open() {
     let made = |child: &Child, flag: bool, claimed: [Fr; 6]| {
-        let (mut built, value) = build(15, |ctx, range| {
+        let (built, value) = build(15, |ctx, range| {
             let payee = ctx.load_witness(payee_word(Address(payee(1))));
             let mut cells = load(ctx, range, child);
             let chips = Chips::new(range);

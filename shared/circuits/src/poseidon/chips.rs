@@ -1,11 +1,12 @@
 //! What every application circuit computes with: hashing, ranges, canonical splits, payees.
 
-use halo2_base::gates::{GateChip, GateInstructions, RangeChip, RangeInstructions};
+use crate::gates::Gates;
+use halo2_base::gates::{GateChip, GateInstructions, RangeInstructions};
 use halo2_base::utils::{biguint_to_fe, fe_to_biguint};
 use halo2_base::{AssignedValue, Context, QuantumCell};
 use num_bigint::BigUint;
 
-use super::{Fr, PoseidonChip, Tag};
+use super::{Fr, Tag};
 
 /// Bits of the field's order.
 const FIELD_BITS: usize = 254;
@@ -15,23 +16,21 @@ const PAYEE_BITS: usize = 160;
 /// The chips an application circuit is built with.
 #[derive(Clone, Copy)]
 pub struct Chips<'a> {
-    /// Gates and range checks of the circuit's builder.
-    pub range: &'a RangeChip<Fr>,
-    /// The hash.
-    pub poseidon: PoseidonChip,
+    /// Plain arithmetic, range checks, and the hash's gate.
+    pub gates: &'a Gates,
 }
 
 impl<'a> Chips<'a> {
-    /// Chips on the builder's range chip.
+    /// Chips on the circuit's gates.
     #[must_use]
-    pub const fn new(range: &'a RangeChip<Fr>) -> Self {
-        Self { range, poseidon: PoseidonChip }
+    pub const fn new(gates: &'a Gates) -> Self {
+        Self { gates }
     }
 
     /// The gates alone.
     #[must_use]
     pub fn gate(&self) -> &'a GateChip<Fr> {
-        self.range.gate()
+        self.gates.gate()
     }
 
     /// H2(a, b).
@@ -41,23 +40,28 @@ impl<'a> Chips<'a> {
         a: impl Into<QuantumCell<Fr>>,
         b: impl Into<QuantumCell<Fr>>,
     ) -> AssignedValue<Fr> {
-        self.poseidon.h2(ctx, self.gate(), a, b)
+        self.gates.h2(ctx, a, b)
     }
 
-    /// P(tag; words).
+    /// P(tag; words); the tag is a constant of the circuit.
+    ///
+    /// # Panics
+    /// If `words` is empty: a hash of nothing has no use and no cell.
     pub fn tagged(
         &self,
         ctx: &mut Context<Fr>,
         tag: Tag,
         words: &[AssignedValue<Fr>],
     ) -> AssignedValue<Fr> {
-        self.poseidon.tagged(ctx, self.gate(), tag, words)
+        assert!(!words.is_empty(), "a hash has at least one input");
+        let start = self.h2(ctx, QuantumCell::Constant(tag.word()), words[0]);
+        words[1..].iter().fold(start, |state, word| self.h2(ctx, state, *word))
     }
 
     /// Loads a witness below 2^bits.
     pub fn load(&self, ctx: &mut Context<Fr>, value: Fr, bits: usize) -> AssignedValue<Fr> {
         let cell = ctx.load_witness(value);
-        self.range.range_check(ctx, cell, bits);
+        self.gates.range_check(ctx, cell, bits);
         cell
     }
 
@@ -119,11 +123,11 @@ impl<'a> Chips<'a> {
         ctx.constrain_equal(&sum, &x);
         // high ≤ the order's, and when equal, low ≤ the order's.
         let room = gate.sub(ctx, QuantumCell::Constant(most_high), high);
-        self.range.range_check(ctx, room, FIELD_BITS - bits);
+        self.gates.range_check(ctx, room, FIELD_BITS - bits);
         let at_most = gate.is_zero(ctx, room);
         let room = gate.sub(ctx, QuantumCell::Constant(most_low), low);
         let room = gate.mul(ctx, at_most, room);
-        self.range.range_check(ctx, room, bits);
+        self.gates.range_check(ctx, room, bits);
         [low, high]
     }
 }

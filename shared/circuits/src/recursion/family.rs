@@ -4,17 +4,14 @@
 //! is what lets a parent read a child of either allowed kind with one set of constraints, and
 //! [`same_shape`] refuses keys that break it.
 
-use super::{
-    field::{LIMB_BITS, LIMBS},
-    points::Cell,
-    verify::Child,
+use super::verify::Child;
+use crate::gates::{
+    Cell, LIMB_BITS, LIMBS,
+    columns::{COPYABLE, FIXED, Layout},
 };
-use halo2_base::{
-    gates::circuit::BaseCircuitParams,
-    halo2_proofs::halo2curves::{
-        bn256::{Fr, G1Affine},
-        group::{Curve, GroupEncoding, prime::PrimeCurveAffine},
-    },
+use halo2_base::halo2_proofs::halo2curves::{
+    bn256::{Fr, G1Affine},
+    group::{Curve, GroupEncoding, prime::PrimeCurveAffine},
 };
 use protocol::Kind;
 use snark_verifier::{
@@ -22,14 +19,16 @@ use snark_verifier::{
 };
 use std::collections::BTreeMap;
 
-/// Limbs of an accumulator: two points, two coordinates each, three limbs of 88 bits.
-pub const ACCUMULATOR: usize = 12;
+/// Limbs of an accumulator: two points, two coordinates each, four limbs of 64 bits.
+pub const ACCUMULATOR: usize = 4 * LIMBS;
+/// Limbs of the accumulator of `root`: three of 88 bits, as L1 reads them.
+pub const ROOT_ACCUMULATOR: usize = 12;
 /// Position of the carried scalar of the setup's generator G.
 pub const GENERATOR: usize = ACCUMULATOR;
 /// Position of the carried scalars: [`COMMITMENTS`] for each of [`CARRIED_KINDS`].
 pub const CARRIED: usize = GENERATOR + 1;
-/// Commitments of a family key: 4 gate selectors, 1 constants, 1 table, 7 permutation columns.
-pub const COMMITMENTS: usize = 13;
+/// Commitments of a family key: fixed columns, and columns with copies.
+pub const COMMITMENTS: usize = FIXED + COPYABLE;
 /// The kinds that can be somebody's child, in the order of their carried scalars.
 pub const CARRIED_KINDS: [Kind; 5] = [Kind::Tx, Kind::Vm, Kind::Kernel, Kind::Base, Kind::Merge];
 /// Position of the application's words.
@@ -41,12 +40,7 @@ pub const N_PI: usize = WORDS + WORD_COUNT;
 /// Words `root` shows L1: start, end, txs, count, credit, payee, units, fees, set.
 pub const ROOT_WORD_COUNT: usize = 9;
 /// Public words of `root`: the accumulator and [`ROOT_WORD_COUNT`].
-pub const ROOT_N_PI: usize = ACCUMULATOR + ROOT_WORD_COUNT;
-
-/// Advice columns of a family circuit.
-const ADVICE: usize = 4;
-/// Advice columns of `root`: 65 key commitments to multiply out do not fit four.
-const ROOT_ADVICE: usize = 6;
+pub const ROOT_N_PI: usize = ROOT_ACCUMULATOR + ROOT_WORD_COUNT;
 
 /// Number of public words of `kind`.
 #[must_use]
@@ -61,32 +55,28 @@ pub const fn public_words(kind: Kind) -> usize {
 #[must_use]
 pub const fn height(kind: Kind) -> u32 {
     match kind {
-        Kind::Tx => 15,
-        Kind::Vm => 16,
-        Kind::Kernel | Kind::Base | Kind::Merge | Kind::Root => 20,
+        Kind::Tx => 12,
+        Kind::Vm => 14,
+        Kind::Kernel | Kind::Base | Kind::Merge => 17,
+        Kind::Root => 18,
     }
 }
 
-/// Advice columns of `kind`.
+/// How the cells of `kind` are arranged.
 #[must_use]
-pub const fn advice_columns(kind: Kind) -> usize {
+pub const fn layout(kind: Kind) -> Layout {
     match kind {
-        Kind::Root => ROOT_ADVICE,
-        Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Merge => ADVICE,
+        Kind::Root => Layout::Narrow,
+        Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Merge => Layout::Wide,
     }
 }
 
-/// The column layout of `kind`.
+/// Words of the accumulator `kind` shows.
 #[must_use]
-pub fn columns(kind: Kind) -> BaseCircuitParams {
-    let k = height(kind) as usize;
-    BaseCircuitParams {
-        k,
-        num_advice_per_phase: vec![advice_columns(kind)],
-        num_fixed: 1,
-        num_lookup_advice_per_phase: vec![1],
-        lookup_bits: Some(k - 1),
-        num_instance_columns: 1,
+pub const fn accumulator_words(kind: Kind) -> usize {
+    match kind {
+        Kind::Root => ROOT_ACCUMULATOR,
+        Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Merge => ACCUMULATOR,
     }
 }
 
@@ -123,7 +113,7 @@ pub fn carried_index(kind: Kind) -> Option<usize> {
 /// How snark-verifier reads the keys of `kind`.
 #[must_use]
 pub fn protocol_config(kind: Kind) -> Config {
-    let accumulator = (0..ACCUMULATOR).map(|row| (0, row)).collect();
+    let accumulator = (0..accumulator_words(kind)).map(|row| (0, row)).collect();
     Config::kzg()
         .with_num_instance(vec![public_words(kind)])
         .with_accumulator_indices(Some(accumulator))

@@ -1,22 +1,27 @@
 //! One multi-scalar multiplication for all children: Σ scalar·point.
 //!
-//! Odd signed digits in base 16 with tables of eight entries, incomplete additions, y-coordinates
-//! left unreduced between additions. An incomplete addition of equal points has *any* slope as
+//! Odd signed digits with tables of odd multiples, incomplete additions, no y of the running sum
+//! between additions ([`crate::gates`]). An incomplete addition of equal points has *any* slope as
 //! solution, so it must never happen: the running sum starts from an offset point A whose discrete
 //! logarithm nobody knows and which a hash of everything else determines. The coefficient of A is
 //! never 0 at an addition, so an exception would be a discrete logarithm of A.
+//!
+//! Points have digits of four bits (eight multiples cost eight additions), constants of seven (their
+//! multiples are constants too, and cost a row each).
 
 use super::{
-    field::{Coordinates, Proper, Wide},
-    points::{Cell, Point, SymbolicEcc},
+    points::SymbolicEcc,
     transcript::{Purpose, offset},
+};
+use crate::gates::{
+    Cell, Gates, Table,
+    blocks::{Digit, Step},
+    number::{Number, Operand, Point, Running, integer},
 };
 use halo2_base::{
     Context,
-    QuantumCell::{Constant, Existing},
-    gates::{GateChip, GateInstructions},
     halo2_proofs::halo2curves::{
-        bn256::{Fr, G1, G1Affine},
+        bn256::{Fq, Fr, G1, G1Affine},
         ff::Field,
         group::{Curve, Group, prime::PrimeCurveAffine},
     },
@@ -24,16 +29,19 @@ use halo2_base::{
 };
 use num_bigint::BigInt;
 
-/// Bits of a digit's table index: digits ±1, ±3, …, ±15.
-const INDEX_BITS: usize = 3;
-/// Digits of a scalar modulo r: every odd integer within ±(16^64 − 1), so several strings per
-/// scalar; equality modulo r is all that is needed, since points have order r.
-const FULL: usize = 64;
-/// Digits of a challenge: odd and below 2^128 = 16^32, exactly one string.
-const SHORT: usize = 32;
+/// Bits of a digit of a point's scalar: ±1, ±3, …, ±15.
+const POINT_BITS: u32 = 4;
+/// Bits of a digit of a constant's scalar: ±1, ±3, …, ±127.
+const CONSTANT_BITS: u32 = 7;
+/// Position of the highest digit of a scalar: 63 digits of 4 bits or 36 of 7 stand below it. Sums
+/// of digits are every odd integer in reach, so several strings per scalar; equality modulo r is
+/// all that is needed, since points have order r.
+const FULL: u32 = 252;
+/// Position of the highest digit of a challenge: odd and below 2^128, exactly one string.
+const SHORT: u32 = 124;
 /// Doublings after which the offset is brought back from 2^16·A to A.
 const CYCLE: usize = 16;
-/// Doublings of the last, incomplete cycle: (64 − 1)·4 = 15·16 + 12 and (32 − 1)·4 = 7·16 + 12.
+/// Doublings of the last, incomplete cycle: 252 = 15·16 + 12 and 124 = 7·16 + 12.
 const REST: usize = 12;
 
 /// A scalar of the multiplication.
@@ -54,202 +62,168 @@ pub(super) struct Terms {
     pub(super) constants: Vec<(Cell, G1Affine)>,
 }
 
-struct Digit {
-    sign: Cell,
-    indicator: Vec<Cell>,
+/// An odd signed digit, ±(2·index + 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SignedDigit {
+    negative: bool,
+    index: usize,
 }
 
+/// A point's table and the digits of its scalar, read from the highest down.
 struct Term {
-    digits: Vec<Digit>,
-    xs: Vec<Proper>,
-    ys: Vec<Proper>,
+    table: Table,
+    bits: u32,
+    /// Lowest first.
+    digits: Vec<SignedDigit>,
+    scalar: Cell,
+    read: Operand,
 }
 
-/// A point whose y is not reduced.
-struct Running {
-    x: Proper,
-    y: Wide,
-}
-
-impl From<Point> for Running {
-    fn from(point: Point) -> Self {
-        Self { y: point.y().into(), x: point.x().clone() }
-    }
-}
-
-/// Odd signed digits of `scalar`, lowest first, each as (is positive, table index): the digit is
-/// ±(2·index + 1). An even scalar is written as scalar + r.
-fn digits(scalar: Fr, count: usize) -> Vec<(bool, usize)> {
+/// Odd signed digits of `scalar` with the highest at position `top`, lowest first. An even scalar
+/// is written as scalar + r.
+fn digits(scalar: Fr, bits: u32, top: u32) -> Vec<SignedDigit> {
     let mut number = BigInt::from(fe_to_biguint(&scalar));
     if !number.bit(0) {
         number += BigInt::from(modulus::<Fr>());
     }
-    digits_of(number, count)
+    digits_of(number, bits, top)
 }
 
-/// The digits of an odd number within ±(16^count − 1): it has exactly one such string.
-fn digits_of(number: BigInt, count: usize) -> Vec<(bool, usize)> {
+/// The digits of an odd number in reach: it has exactly one string of them.
+fn digits_of(number: BigInt, bits: u32, top: u32) -> Vec<SignedDigit> {
+    let (base, count) = (1i64 << bits, top / bits + 1);
     let mut rest = number;
-    let mut digits = Vec::with_capacity(count);
+    let mut digits = Vec::with_capacity(count as usize);
     for position in 0..count {
-        let low = (&rest & BigInt::from(31)).iter_u64_digits().next().unwrap_or(0) as i64 - 16;
+        let low = (&rest & BigInt::from(2 * base - 1)).iter_u64_digits().next().unwrap_or(0);
         let last = position + 1 == count;
-        let digit = if last { i64::try_from(&rest).unwrap_or(i64::MAX) } else { low };
-        assert!(digit & 1 != 0 && digit.unsigned_abs() <= 15, "{count} digits hold the number");
-        digits.push((digit > 0, (digit.unsigned_abs() as usize - 1) / 2));
-        rest = (rest - BigInt::from(digit)) >> 4;
+        let digit = if last { i64::try_from(&rest).unwrap_or(i64::MAX) } else { low as i64 - base };
+        let fits = digit & 1 != 0 && digit.unsigned_abs() < base.unsigned_abs();
+        assert!(fits, "{count} digits of {bits} bits hold the number");
+        let index = (digit.unsigned_abs() as usize - 1) / 2;
+        digits.push(SignedDigit { negative: digit < 0, index });
+        rest = (rest - BigInt::from(digit)) >> bits;
     }
     digits
 }
 
-/// Cells of a digit and its value: three index bits and a sign bit, asserted to be bits.
-fn assign_digit(
-    ctx: &mut Context<Fr>,
-    gate: &GateChip<Fr>,
-    (positive, index): (bool, usize),
-) -> (Digit, Cell) {
-    let mut bit = |value: u64| {
-        let bit = ctx.load_witness(Fr::from(value));
-        gate.assert_bit(ctx, bit);
-        bit
-    };
-    let bits: Vec<Cell> = (0..INDEX_BITS).map(|i| bit((index as u64 >> i) & 1)).collect();
-    let positive = bit(u64::from(positive));
-    let sign = gate.mul_add(ctx, positive, Constant(Fr::from(2)), Constant(-Fr::ONE));
-    let magnitude = gate.inner_product(
-        ctx,
-        std::iter::once(Constant(Fr::ONE)).chain(bits.iter().map(|bit| Existing(*bit))),
-        [1u64, 2, 4, 8].map(|weight| Constant(Fr::from(weight))),
-    );
-    let value = gate.mul(ctx, sign, magnitude);
-    (Digit { sign, indicator: gate.bits_to_indicator(ctx, &bits) }, value)
+/// The running sum, and its point where the y is there.
+struct Sum {
+    running: Running,
+    point: Option<Point>,
 }
 
-/// Digits of `scalar`, constrained to recompose to it.
-fn assign_digits(
-    ctx: &mut Context<Fr>,
-    gate: &GateChip<Fr>,
-    scalar: Cell,
-    count: usize,
-) -> Vec<Digit> {
-    constrain_digits(ctx, gate, scalar, &digits(*scalar.value(), count))
+impl From<Point> for Sum {
+    fn from(point: Point) -> Self {
+        Self { running: Running::from(&point), point: Some(point) }
+    }
 }
 
-fn constrain_digits(
-    ctx: &mut Context<Fr>,
-    gate: &GateChip<Fr>,
-    scalar: Cell,
-    digits: &[(bool, usize)],
-) -> Vec<Digit> {
-    let (digits, values): (Vec<Digit>, Vec<Cell>) =
-        digits.iter().map(|digit| assign_digit(ctx, gate, *digit)).unzip();
-    let powers = std::iter::successors(Some(Fr::ONE), |power| Some(power * Fr::from(16)));
-    let powers: Vec<_> = powers.take(values.len()).map(Constant).collect();
-    let sum = gate.inner_product(ctx, values, powers);
-    ctx.constrain_equal(&sum, &scalar);
-    digits
+impl Sum {
+    fn point(self, gates: &Gates) -> Point {
+        let Self { running, point } = self;
+        point.unwrap_or_else(|| gates.point(&running))
+    }
+
+    /// Plus or minus the only entry of a table.
+    fn add(self, gates: &Gates, table: &Table, negative: bool) -> Self {
+        let entry = &table.entries[0];
+        let sign = if negative { Fr::ONE } else { -Fr::ONE };
+        let step = Step {
+            tag: table.tag,
+            digit: Digit::None,
+            index: 0,
+            entry: [&entry.x, &entry.y].map(|number| integer(&number.coordinate())),
+            sign: Some(Operand::constant(sign)),
+            negative,
+            scalar: Operand::constant(Fr::ZERO),
+        };
+        Self { running: gates.add(&self.running, &step).0, point: None }
+    }
 }
 
-/// a + b, for a.x ≠ b.x. y₃ = λ(b.x − x₃) − b.y uses b, so that it never depends on an unreduced
-/// y and its width does not grow from addition to addition.
-fn add(fq: Coordinates<'_>, ctx: &mut Context<Fr>, a: &Running, b: &Running) -> Running {
-    let dx = fq.sub(ctx, b.x.as_ref(), a.x.as_ref());
-    let dy = fq.sub(ctx, &b.y, &a.y);
-    let slope = fq.divide(ctx, &dy, &dx);
-    let square = fq.mul(ctx, slope.as_ref(), slope.as_ref());
-    let rest = fq.sub(ctx, &square, a.x.as_ref());
-    let rest = fq.sub(ctx, &rest, b.x.as_ref());
-    let x = fq.reduce(ctx, rest);
-    let back = fq.sub(ctx, b.x.as_ref(), x.as_ref());
-    let rise = fq.mul(ctx, slope.as_ref(), &back);
-    let y = fq.sub(ctx, &rise, &b.y);
-    Running { x, y }
-}
-
-fn reduce(fq: Coordinates<'_>, ctx: &mut Context<Fr>, point: Running) -> Point {
-    let y = fq.reduce(ctx, point.y);
-    Point::new(point.x, y)
-}
-
-/// 2·point; y is never 0 on a curve of odd order.
-fn double(fq: Coordinates<'_>, ctx: &mut Context<Fr>, point: &Point) -> Point {
-    let two_y = fq.times(ctx, point.y(), 2);
-    let three_x = fq.times(ctx, point.x(), 3);
-    let tangent = fq.mul(ctx, &three_x, point.x().as_ref());
-    let slope = fq.divide(ctx, &tangent, &two_y);
-    let square = fq.mul(ctx, slope.as_ref(), slope.as_ref());
-    let two_x = fq.times(ctx, point.x(), 2);
-    let rest = fq.sub(ctx, &square, &two_x);
-    let x = fq.reduce(ctx, rest);
-    let back = fq.sub(ctx, point.x().as_ref(), x.as_ref());
-    let rise = fq.mul(ctx, slope.as_ref(), &back);
-    let rest = fq.sub(ctx, &rise, point.y().as_ref());
-    let y = fq.reduce(ctx, rest);
-    Point::new(x, y)
-}
-
-fn negated(fq: Coordinates<'_>, ctx: &mut Context<Fr>, point: &Point) -> Running {
-    Running { x: point.x().clone(), y: fq.times(ctx, point.y(), -1) }
+fn single(gates: &Gates, point: &Point) -> Table {
+    gates.table(vec![point.clone()])
 }
 
 /// 1P, 3P, …, 15P. P has prime order, so (2i − 1)P ≠ ±2P.
-fn table(fq: Coordinates<'_>, ctx: &mut Context<Fr>, point: Point) -> Vec<Point> {
-    let twice = Running::from(double(fq, ctx, &point));
+fn table(gates: &Gates, point: Point) -> Table {
+    let twice = single(gates, &gates.double(&point));
     let mut entries = vec![point];
-    for i in 1..1 << INDEX_BITS {
-        let next = add(fq, ctx, &Running::from(entries[i - 1].clone()), &twice);
-        entries.push(reduce(fq, ctx, next));
+    for i in 1..1 << (POINT_BITS - 1) {
+        let next = Sum::from(entries[i - 1].clone()).add(gates, &twice, false);
+        entries.push(next.point(gates));
     }
-    entries
+    gates.table(entries)
 }
 
-fn constant_table(fq: Coordinates<'_>, ctx: &mut Context<Fr>, point: G1Affine) -> Vec<Point> {
+fn constant_table(gates: &Gates, point: G1Affine) -> Table {
     let twice: G1 = point.to_curve().double();
     let multiples =
         std::iter::successors(Some(point.to_curve()), |multiple| Some(multiple + twice));
-    let multiples = multiples.take(1 << INDEX_BITS).map(|multiple| multiple.to_affine());
-    multiples.map(|m| Point::new(fq.constant(ctx, m.x), fq.constant(ctx, m.y))).collect()
+    let multiples = multiples.take(1 << (CONSTANT_BITS - 1)).map(|multiple| multiple.to_affine());
+    let number = |value: Fq| Number::constant(&integer(&value));
+    let entries = multiples.map(|m| Point { x: number(m.x), y: number(m.y) });
+    gates.table(entries.collect())
 }
 
 impl Term {
-    fn new(digits: Vec<Digit>, table: Vec<Point>) -> Self {
-        let (xs, ys) = table.into_iter().map(|point| (point.x, point.y)).unzip();
-        Self { digits, xs, ys }
+    fn new(table: Table, scalar: Cell, (bits, top): (u32, u32)) -> Self {
+        let digits = digits(*scalar.value(), bits, top);
+        Self { table, bits, digits, scalar, read: Operand::constant(Fr::ZERO) }
     }
 
-    /// The entry that the digit of window `window` picks.
-    fn pick(&self, fq: Coordinates<'_>, ctx: &mut Context<Fr>, window: usize) -> Option<Running> {
-        let digit = self.digits.get(window)?;
-        let x = fq.select(ctx, &self.xs, &digit.indicator);
-        let y = fq.select(ctx, &self.ys, &digit.indicator);
-        Some(Running { x, y: fq.signed(ctx, &y, digit.sign) })
+    fn top(&self) -> u32 {
+        self.bits * (self.digits.len() as u32 - 1)
+    }
+
+    /// Adds the entry that the digit at `position` picks, if a digit ends there. The last digit
+    /// completes the scalar.
+    fn add(&mut self, gates: &Gates, sum: Sum, position: u32) -> Sum {
+        let digit = self.digits.get((position / self.bits) as usize);
+        let Some(digit) = digit.filter(|_| position.is_multiple_of(self.bits)) else { return sum };
+        let entry = &self.table.entries[digit.index];
+        let step = Step {
+            tag: self.table.tag,
+            digit: Digit::Bits(self.bits),
+            index: digit.index as u64,
+            entry: [&entry.x, &entry.y].map(|number| integer(&number.coordinate())),
+            sign: None,
+            negative: digit.negative,
+            scalar: self.read,
+        };
+        let (running, read) = gates.add(&sum.running, &step);
+        self.read = read;
+        if position == 0 {
+            gates.link(&self.scalar, read.source);
+        }
+        Sum { running, point: None }
     }
 }
 
 /// Multiples of the offset A that bring the running sum's share of A back: (2^16 − 1)·A after a
 /// full cycle, 2^12·A at the end.
 struct Corrections {
-    cycle: Running,
-    rest: Running,
+    cycle: Table,
+    rest: Table,
 }
 
-fn corrections(fq: Coordinates<'_>, ctx: &mut Context<Fr>, offset: &Point) -> Corrections {
+fn corrections(gates: &Gates, offset: &Point) -> Corrections {
     let mut multiple = offset.clone();
     let mut rest = offset.clone();
     for doublings in 1..=CYCLE {
-        multiple = double(fq, ctx, &multiple);
+        multiple = gates.double(&multiple);
         if doublings == REST {
             rest = multiple.clone();
         }
     }
-    let minus = negated(fq, ctx, offset);
-    let cycle = add(fq, ctx, &multiple.into(), &minus);
-    let cycle = reduce(fq, ctx, cycle);
-    Corrections { cycle: negated(fq, ctx, &cycle), rest: negated(fq, ctx, &rest) }
+    let once = single(gates, offset);
+    let cycle = Sum::from(multiple).add(gates, &once, true).point(gates);
+    Corrections { cycle: single(gates, &cycle), rest: single(gates, &rest) }
 }
 
 /// Σ scalar·point. `seed` must bind every point and every scalar. The result's coordinates are
-/// reduced, not canonical.
+/// range-checked, not canonical.
 ///
 /// A sum that is the identity has no witness: a child cannot force that, A separates it.
 pub(super) fn multiply(
@@ -258,79 +232,56 @@ pub(super) fn multiply(
     (purpose, seed): (Purpose, Cell),
     terms: Terms,
 ) -> Point {
-    let fq = ecc.coordinates();
     let offset = offset(ecc, ctx, purpose, seed);
-    let assigned = assign_terms(fq, ctx, terms);
-    sum_from(fq, ctx, offset, assigned)
+    let gates = ecc.gates();
+    let (terms, plain) = assign_terms(gates, terms);
+    sum_from(gates, offset.point, terms, &plain)
 }
 
 /// Σ of the terms from a given offset: sound only for one whose discrete logarithm nobody knows.
-fn sum_from(
-    fq: Coordinates<'_>,
-    ctx: &mut Context<Fr>,
-    offset: Point,
-    (terms, plain): (Vec<Term>, Vec<Point>),
-) -> Point {
-    let windows = terms.iter().map(|term| term.digits.len()).max().unwrap_or(SHORT);
-    let corrections = corrections(fq, ctx, &offset);
-    let mut sum = Running::from(offset);
+fn sum_from(gates: &Gates, offset: Point, mut terms: Vec<Term>, plain: &[Table]) -> Point {
+    let top = terms.iter().map(Term::top).max().unwrap_or(SHORT);
+    let corrections = corrections(gates, &offset);
+    let mut sum = Sum::from(offset);
     let mut doublings = 0;
-    for window in (0..windows).rev() {
-        if window + 1 != windows {
-            sum = shift(fq, ctx, sum);
-            doublings += 4;
+    for position in (0..=top).rev() {
+        if position != top {
+            sum = Sum::from(gates.double(&sum.point(gates)));
+            doublings += 1;
         }
         if doublings == CYCLE {
-            sum = add(fq, ctx, &sum, &corrections.cycle);
+            sum = sum.add(gates, &corrections.cycle, true);
             doublings = 0;
         }
-        for term in &terms {
-            if let Some(entry) = term.pick(fq, ctx, window) {
-                sum = add(fq, ctx, &sum, &entry);
-            }
+        for term in &mut terms {
+            sum = term.add(gates, sum, position);
         }
     }
     assert_eq!(doublings, REST, "the offset is taken off exactly");
-    for point in plain {
-        sum = add(fq, ctx, &sum, &point.into());
+    for table in plain {
+        sum = sum.add(gates, table, false);
     }
-    let sum = add(fq, ctx, &sum, &corrections.rest);
-    reduce(fq, ctx, sum)
-}
-
-/// 16·sum.
-fn shift(fq: Coordinates<'_>, ctx: &mut Context<Fr>, sum: Running) -> Running {
-    let mut point = reduce(fq, ctx, sum);
-    for _ in 0..4 {
-        point = double(fq, ctx, &point);
-    }
-    point.into()
+    sum.add(gates, &corrections.rest, true).point(gates)
 }
 
 /// Digits and tables of all terms, and the points whose scalar is one.
-fn assign_terms(
-    fq: Coordinates<'_>,
-    ctx: &mut Context<Fr>,
-    terms: Terms,
-) -> (Vec<Term>, Vec<Point>) {
-    let gate = fq.gate();
+fn assign_terms(gates: &Gates, terms: Terms) -> (Vec<Term>, Vec<Table>) {
     let mut plain = Vec::new();
     let mut assigned = Vec::new();
     for (scalar, point) in terms.points {
-        let (scalar, count) = match scalar {
+        let (scalar, top) = match scalar {
             Scalar::One => {
-                plain.push(point);
+                plain.push(single(gates, &point));
                 continue;
             }
             Scalar::Short(scalar) => (scalar, SHORT),
             Scalar::Full(scalar) => (scalar, FULL),
         };
-        let digits = assign_digits(ctx, gate, scalar, count);
-        assigned.push(Term::new(digits, table(fq, ctx, point)));
+        assigned.push(Term::new(table(gates, point), scalar, (POINT_BITS, top)));
     }
     for (scalar, point) in terms.constants {
-        let digits = assign_digits(ctx, gate, scalar, FULL);
-        assigned.push(Term::new(digits, constant_table(fq, ctx, point)));
+        let table = constant_table(gates, point);
+        assigned.push(Term::new(table, scalar, (CONSTANT_BITS, FULL)));
     }
     (assigned, plain)
 }

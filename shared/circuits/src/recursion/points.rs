@@ -5,11 +5,16 @@
 //! key (whose coordinates this circuit never learns), constants. `verify` reads the combinations
 //! and pays for one multi-scalar multiplication for all children together.
 
-use super::field::{Coordinates, LIMB_BITS, LIMBS, Proper};
+use crate::gates::{
+    Cell, Gates, LIMB_BITS, LIMBS,
+    number::{Operand, Point},
+};
 use halo2_base::{
-    AssignedValue, Context,
+    Context,
     QuantumCell::{self, Constant, Existing},
-    gates::{GateChip, GateInstructions, flex_gate::threads::SinglePhaseCoreManager},
+    gates::{
+        GateChip, GateInstructions, RangeInstructions, flex_gate::threads::SinglePhaseCoreManager,
+    },
     halo2_proofs::halo2curves::{
         CurveAffine,
         bn256::{Fq, Fr, G1Affine},
@@ -18,23 +23,13 @@ use halo2_base::{
     },
     utils::{biguint_to_fe, fe_to_biguint, modulus},
 };
-use halo2_ecc::{
-    bn254::FpChip,
-    ecc::{EcPoint, check_is_on_curve},
-};
 use num_bigint::BigUint;
 use snark_verifier::{
-    Error,
     loader::halo2::{EccInstructions, Halo2Loader},
     pcs::kzg::LimbsEncodingInstructions,
-    system::halo2::transcript::halo2::NativeEncoding,
 };
 use std::{cell::RefCell, collections::BTreeMap, fmt, ops::Deref, rc::Rc};
 
-/// A cell of the circuit being built.
-pub(super) type Cell = AssignedValue<Fr>;
-/// A point whose coordinates are cells.
-pub(super) type Point = EcPoint<Fr, Proper>;
 /// snark-verifier's loader on symbolic points.
 pub(super) type SymbolicLoader<'c> = Halo2Loader<G1Affine, SymbolicEcc<'c>>;
 
@@ -73,16 +68,24 @@ pub(super) fn coefficient(cell: Option<Cell>) -> QuantumCell<Fr> {
     cell.map_or(Constant(Fr::ONE), Existing)
 }
 
+/// A point this circuit loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    pub(super) point: Point,
+    /// x and y modulo r.
+    pub(super) native: [Cell; 2],
+}
+
 #[derive(Default)]
 struct Bases {
-    loaded: Vec<Point>,
+    loaded: Vec<Loaded>,
     constants: Vec<G1Affine>,
 }
 
 /// The chip behind [`SymbolicLoader`]. Clones share their bases.
 #[derive(Clone)]
 pub(super) struct SymbolicEcc<'c> {
-    coordinates: Coordinates<'c>,
+    gates: &'c Gates,
     bases: Rc<RefCell<Bases>>,
 }
 
@@ -93,15 +96,21 @@ impl fmt::Debug for SymbolicEcc<'_> {
 }
 
 impl<'c> SymbolicEcc<'c> {
-    pub(super) fn new(fp: &'c FpChip<'c, Fr>) -> Self {
-        Self { coordinates: Coordinates::new(fp), bases: Rc::default() }
+    pub(super) fn new(gates: &'c Gates) -> Self {
+        Self { gates, bases: Rc::default() }
     }
 
-    pub(super) fn coordinates(&self) -> Coordinates<'c> {
-        self.coordinates
+    /// What the circuit is written with.
+    pub(super) fn gates(&self) -> &'c Gates {
+        self.gates
     }
 
-    pub(super) fn loaded(&self, index: usize) -> Point {
+    /// Plain arithmetic.
+    pub(super) fn gate(&self) -> &'c GateChip<Fr> {
+        self.gates.gate()
+    }
+
+    pub(super) fn loaded(&self, index: usize) -> Loaded {
         self.bases.borrow().loaded[index].clone()
     }
 
@@ -112,14 +121,13 @@ impl<'c> SymbolicEcc<'c> {
     /// Loads `value` as a witness: on the curve, so not the identity, which is (0, 0) and off it;
     /// both coordinates below p, so that the two field elements the transcript absorbs name this
     /// point and no other.
-    pub(super) fn load(&self, ctx: &mut Context<Fr>, value: G1Affine) -> (Base, Point) {
-        let x = self.coordinates.load_canonical(ctx, value.x);
-        let y = self.coordinates.load_canonical(ctx, value.y);
-        let point = Point::new(x, y);
-        check_is_on_curve::<Fr, FpChip<'c, Fr>, G1Affine>(self.coordinates.chip(), ctx, &point);
+    pub(super) fn load(&self, ctx: &mut Context<Fr>, value: G1Affine) -> (Base, Loaded) {
+        let point = self.gates.load_point([value.x, value.y]);
+        let native = [&point.x, &point.y].map(|number| self.gates.native(ctx, number));
+        let loaded = Loaded { point, native };
         let mut bases = self.bases.borrow_mut();
-        bases.loaded.push(point.clone());
-        (Base::Loaded(bases.loaded.len() - 1), point)
+        bases.loaded.push(loaded.clone());
+        (Base::Loaded(bases.loaded.len() - 1), loaded)
     }
 
     /// The point a child's public words stand for. Words that stand for none give a circuit no
@@ -134,9 +142,9 @@ impl<'c> SymbolicEcc<'c> {
         let point = number(&limbs[..LIMBS])
             .zip(number(&limbs[LIMBS..]))
             .and_then(|(x, y)| Option::<G1Affine>::from(G1Affine::from_xy(x, y)));
-        let (base, point) = self.load(ctx, point.unwrap_or_else(G1Affine::generator));
-        for (limb, loaded) in limbs.iter().zip(cells(&point)) {
-            ctx.constrain_equal(limb, &loaded);
+        let (base, loaded) = self.load(ctx, point.unwrap_or_else(G1Affine::generator));
+        for (limb, loaded) in limbs.iter().zip(limbs_of(&loaded.point)) {
+            self.gates.link(limb, loaded.source);
         }
         Combination::of(base)
     }
@@ -151,14 +159,14 @@ impl<'c> SymbolicEcc<'c> {
     }
 
     fn scale(&self, ctx: &mut Context<Fr>, scalar: Cell, point: &Combination) -> Combination {
-        let gate = self.coordinates.gate();
+        let gate = self.gate();
         let mut scaled = |old: Option<Cell>| old.map_or(scalar, |old| gate.mul(ctx, scalar, old));
         let terms = point.terms.iter().map(|(base, old)| (*base, Some(scaled(*old)))).collect();
         Combination { terms }
     }
 
     fn sum(&self, ctx: &mut Context<Fr>, points: &[Combination]) -> Combination {
-        let gate = self.coordinates.gate();
+        let gate = self.gate();
         let mut sum: BTreeMap<Base, Option<Cell>> = BTreeMap::new();
         for (base, new) in points.iter().flat_map(|point| &point.terms) {
             let total = match sum.remove(base) {
@@ -171,7 +179,7 @@ impl<'c> SymbolicEcc<'c> {
     }
 
     /// The only loaded point a combination consists of, if it is one.
-    fn single(&self, point: &Combination) -> Option<Point> {
+    pub(super) fn single(&self, point: &Combination) -> Option<Loaded> {
         match point.terms[..] {
             [(Base::Loaded(index), None)] => Some(self.loaded(index)),
             _ => None,
@@ -187,7 +195,7 @@ impl EccInstructions<G1Affine> for SymbolicEcc<'_> {
     type AssignedEcPoint = Combination;
 
     fn scalar_chip(&self) -> &GateChip<Fr> {
-        self.coordinates.gate()
+        self.gate()
     }
 
     fn assign_constant(&self, _: &mut Self::Context, point: G1Affine) -> Combination {
@@ -241,27 +249,18 @@ impl EccInstructions<G1Affine> for SymbolicEcc<'_> {
     fn assert_equal(&self, ctx: &mut Self::Context, a: &Combination, b: &Combination) {
         let (a, b) = (self.single(a), self.single(b));
         assert!(a.is_some() && b.is_some(), "only loaded points can be compared");
-        for (a, b) in a.iter().flat_map(cells).zip(b.iter().flat_map(cells)) {
-            ctx.main().constrain_equal(&a, &b);
+        for (a, b) in a.iter().zip(&b).flat_map(|(a, b)| a.native.iter().zip(&b.native)) {
+            ctx.main().constrain_equal(a, b);
         }
     }
 }
 
-/// The six limbs of a point, x first: its form in the public words.
-pub(super) fn cells(point: &Point) -> impl Iterator<Item = Cell> + '_ {
-    point.x().limbs().iter().chain(point.y().limbs()).copied()
+/// The eight limbs of a point, x first: its form in the public words.
+pub(super) fn limbs_of(point: &Point) -> impl Iterator<Item = &Operand> + '_ {
+    point.x.limbs.iter().chain(&point.y.limbs)
 }
 
-impl NativeEncoding<G1Affine> for SymbolicEcc<'_> {
-    fn encode(&self, _: &mut Self::Context, point: &Combination) -> Result<Vec<Cell>, Error> {
-        let point = self.single(point).ok_or_else(|| {
-            Error::AssertionFailure("only points of a proof are absorbed".to_owned())
-        })?;
-        Ok(vec![*point.x().native(), *point.y().native()])
-    }
-}
-
-/// The number three limbs stand for, if it is below p.
+/// The number four limbs stand for, if it is below p.
 fn number(limbs: &[Cell]) -> Option<Fq> {
     let number = limbs.iter().rev().fold(BigUint::default(), |number, limb| {
         (number << LIMB_BITS) + fe_to_biguint(limb.value())
@@ -282,12 +281,13 @@ impl LimbsEncodingInstructions<G1Affine, LIMBS, LIMB_BITS> for SymbolicEcc<'_> {
     /// On anything but a loaded point; the verifier encodes no points at all.
     fn assign_ec_point_to_limbs(
         &self,
-        _: &mut Self::Context,
+        ctx: &mut Self::Context,
         point: impl Deref<Target = Combination>,
     ) -> Vec<Cell> {
-        let point = self.single(&point);
-        assert!(point.is_some(), "only loaded points have limbs");
-        point.iter().flat_map(cells).collect()
+        let loaded = self.single(&point);
+        assert!(loaded.is_some(), "only loaded points have limbs");
+        let limbs = loaded.iter().flat_map(|loaded| limbs_of(&loaded.point));
+        limbs.map(|limb| self.gates.cell(ctx.main(), limb)).collect()
     }
 }
 
@@ -310,20 +310,9 @@ mod tests {
     }
 
     #[test]
-    fn every_limb_of_a_loaded_point_is_bound() {
-        let (built, point) = Built::new(|ecc, ctx| ecc.load(ctx, G1Affine::generator()).1);
-        for cell in cells(&point) {
-            assert!(!built.satisfied_with(&cell, *cell.value() + Fr::ONE));
-        }
-        for native in [point.x().native(), point.y().native()] {
-            assert!(!built.satisfied_with(native, *native.value() + Fr::ONE));
-        }
-    }
-
-    #[test]
     fn limbs_that_are_no_point_give_an_unsatisfied_circuit() {
         let g = G1Affine::generator();
-        let decode = |limbs: [Fr; 6]| {
+        let decode = |limbs: [Fr; 8]| {
             let (built, _) = Built::new(|ecc, ctx| {
                 let limbs = limbs.map(|limb| ctx.load_witness(limb));
                 let limbs: Vec<&Cell> = limbs.iter().collect();
@@ -331,7 +320,7 @@ mod tests {
             });
             built.satisfied()
         };
-        let limbs = |point: G1Affine| -> [Fr; 6] {
+        let limbs = |point: G1Affine| -> [Fr; 8] {
             let limb = |value: Fq| {
                 snark_verifier::util::arithmetic::fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>(value)
             };
@@ -339,8 +328,8 @@ mod tests {
             all.try_into().unwrap()
         };
         assert!(decode(limbs(g)));
-        assert!(!decode([Fr::ZERO; 6]));
-        assert!(!decode([-Fr::ONE; 6]));
+        assert!(!decode([Fr::ZERO; 8]));
+        assert!(!decode([-Fr::ONE; 8]));
         let mut shifted = limbs(g);
         shifted[0] += Fr::ONE;
         assert!(!decode(shifted));

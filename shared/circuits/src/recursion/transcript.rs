@@ -4,8 +4,8 @@
 //! hashed with the application's one-permutation compression and a tag of its own as first input:
 //! the *seed* binds every child completely, *challenges* and the *offset point* follow from it.
 
-use super::points::{Cell, Point, SymbolicEcc};
-use crate::poseidon::{PoseidonChip, h2};
+use super::points::{Loaded, SymbolicEcc};
+use crate::{gates::Cell, poseidon::h2};
 use halo2_base::{
     Context,
     QuantumCell::Constant,
@@ -50,9 +50,8 @@ pub(super) fn hash(
     purpose: Purpose,
     words: &[Cell],
 ) -> Cell {
-    let gate = ecc.coordinates().gate();
     let tag = ctx.load_constant(purpose.word());
-    words.iter().fold(tag, |state, word| PoseidonChip.h2(ctx, gate, state, *word))
+    words.iter().fold(tag, |state, word| ecc.gates().h2(ctx, state, *word))
 }
 
 fn hash_native(purpose: Purpose, words: &[Fr]) -> Fr {
@@ -70,7 +69,7 @@ pub(super) fn challenge(
     let index = ctx.load_constant(Fr::from(index as u64));
     let hash = hash(ecc, ctx, Purpose::Challenge, &[seed, index]);
     let low = low_bits(ecc, ctx, hash);
-    ecc.coordinates().gate().mul_add(ctx, low, Constant(Fr::from(2)), Constant(Fr::ONE))
+    ecc.gate().mul_add(ctx, low, Constant(Fr::from(2)), Constant(Fr::ONE))
 }
 
 /// The low bits of `hash` = low + 2^127·high as an integer below r: with r − 1 = L + 2^127·H,
@@ -94,8 +93,7 @@ fn constrain_split(
     hash: Cell,
     [low, high]: [Cell; 2],
 ) {
-    let range = ecc.coordinates().range();
-    let gate = range.gate();
+    let (range, gate) = (ecc.gates(), ecc.gate());
     range.range_check(ctx, low, LOW_BITS);
     range.range_check(ctx, high, LOW_BITS);
     let base = Constant(biguint_to_fe(&(BigUint::from(1u8) << LOW_BITS)));
@@ -117,7 +115,7 @@ pub(super) fn offset(
     ctx: &mut Context<Fr>,
     purpose: Purpose,
     seed: Cell,
-) -> Point {
+) -> Loaded {
     let found = find_offset(purpose, *seed.value());
     offset_at(ecc, ctx, (purpose, seed), found)
 }
@@ -129,13 +127,13 @@ fn offset_at(
     ctx: &mut Context<Fr>,
     (purpose, seed): (Purpose, Cell),
     (counter, value): (Fr, G1Affine),
-) -> Point {
+) -> Loaded {
     let counter = ctx.load_witness(counter);
-    ecc.coordinates().range().range_check(ctx, counter, COUNTER_BITS);
+    ecc.gates().range_check(ctx, counter, COUNTER_BITS);
     let x = hash(ecc, ctx, purpose, &[seed, counter]);
-    let (_, point) = ecc.load(ctx, value);
-    ctx.constrain_equal(&x, point.x().native());
-    point
+    let (_, loaded) = ecc.load(ctx, value);
+    ctx.constrain_equal(&x, &loaded.native[0]);
+    loaded
 }
 
 /// The first counter whose hash is an x on the curve. If there were none, the generator stands in

@@ -9,39 +9,39 @@
 use super::{
     family::{
         ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, ChildCells, FamilyKeys, GENERATOR,
-        KindFlag, WORD_COUNT, WORDS, carried_index, columns, height, positions, self_word,
+        KindFlag, WORD_COUNT, WORDS, carried_index, height, layout, positions, self_word,
     },
-    field::{LIMB_BITS, LIMBS},
     msm::{Scalar, Terms, multiply},
-    points::{Base, Cell, Combination, Point, SymbolicEcc, SymbolicLoader, cells},
+    points::{Base, Combination, SymbolicEcc, SymbolicLoader, limbs_of},
+    sponge::Sponge,
     transcript::{Purpose, challenge, hash},
+};
+use crate::gates::{
+    Cell, Draft, Gates, LIMB_BITS, LIMBS, draft::start, number::Point, sheet::TooLarge,
 };
 use halo2_base::{
     Context,
-    QuantumCell::{Constant, Existing},
-    gates::{
-        GateChip, GateInstructions, RangeChip,
-        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
-        flex_gate::MultiPhaseThreadBreakPoints,
-    },
+    QuantumCell::{self, Constant, Existing},
+    gates::{GateChip, GateInstructions, RangeInstructions},
     halo2_proofs::halo2curves::{
         bn256::{Fr, G1Affine},
         ff::Field,
         group::prime::PrimeCurveAffine,
     },
+    utils::{biguint_to_fe, fe_to_biguint},
 };
-use halo2_ecc::bn254::FpChip;
+use num_bigint::BigUint;
 use protocol::Kind;
 use snark_verifier::{
     loader::halo2::Halo2Loader,
-    pcs::kzg::KzgSuccinctVerifyingKey,
+    pcs::kzg::{KzgSuccinctVerifyingKey, LimbsEncoding},
     util::{arithmetic::fe_to_limbs, transcript::Transcript},
-    verifier::{SnarkVerifier, plonk::PlonkProtocol},
+    verifier::{
+        SnarkVerifier,
+        plonk::{PlonkProtocol, PlonkSuccinctVerifier},
+    },
 };
-use snark_verifier_sdk::{
-    PlonkSuccinctVerifier, SHPLONK,
-    halo2::{POSEIDON_SPEC, PoseidonTranscript},
-};
+use snark_verifier_sdk::SHPLONK;
 use std::{collections::BTreeMap, mem, rc::Rc};
 
 /// Why a circuit cannot be built.
@@ -81,6 +81,9 @@ pub enum BuildError {
     /// The application refuses the witness.
     #[error("{0}")]
     Application(String),
+    /// The circuit does not fit its height.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 impl BuildError {
@@ -93,6 +96,7 @@ impl BuildError {
             Self::MissingKey(_) => "CIR-003",
             Self::Proof { .. } => "CIR-004",
             Self::Application(_) => "CIR-005",
+            Self::TooLarge(_) => "CIR-006",
         }
     }
 }
@@ -114,10 +118,8 @@ pub struct Child {
 pub struct Plan<'a> {
     /// Which circuit.
     pub kind: Kind,
-    /// Key generation, mock or proof.
-    pub stage: CircuitBuilderStage,
-    /// Column breaks, known from key generation; needed for a proof only.
-    pub break_points: Option<MultiPhaseThreadBreakPoints>,
+    /// Of the circuit set: a constant of every circuit, so that two sets share no key.
+    pub revision: u32,
     /// (τG, G) of the setup.
     pub setup: [G1Affine; 2],
     /// The family's keys; a parent needs its possible children's, `root` all five.
@@ -130,21 +132,13 @@ pub struct Plan<'a> {
 pub struct Site<'a> {
     /// Where cells go.
     pub ctx: &'a mut Context<Fr>,
-    /// Range checks and arithmetic.
-    pub range: &'a RangeChip<Fr>,
+    /// Arithmetic, range checks, the hash.
+    pub gates: &'a Gates,
     /// Verified children, in order of position.
     pub children: &'a [ChildCells],
 }
 
 impl Plan<'_> {
-    fn builder(&self) -> BaseCircuitBuilder<Fr> {
-        let builder = BaseCircuitBuilder::from_stage(self.stage).use_params(columns(self.kind));
-        match &self.break_points {
-            Some(break_points) => builder.use_break_points(break_points.clone()),
-            None => builder,
-        }
-    }
-
     /// The height of a child's kind; its own kind's key may not be known yet.
     fn height(&self, kind: Kind) -> u32 {
         self.keys.get(&kind).map_or(height(kind), |key| key.k)
@@ -164,20 +158,22 @@ impl Plan<'_> {
 pub fn build_leaf(
     plan: &Plan<'_>,
     application: impl FnOnce(Site<'_>) -> Result<Vec<Cell>, BuildError>,
-) -> Result<BaseCircuitBuilder<Fr>, BuildError> {
-    let mut builder = plan.builder();
-    let range = builder.range_chip();
+) -> Result<Draft, BuildError> {
+    let k = height(plan.kind);
+    let (mut builder, gates) = start(k);
     let ctx = builder.main(0);
+    ctx.load_constant(Fr::from(u64::from(plan.revision)));
     let limbs = plan.setup.iter().flat_map(|point| [point.x, point.y]);
     let limbs = limbs.flat_map(fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>);
     let mut public: Vec<Cell> = limbs.map(|limb| ctx.load_constant(limb)).collect();
     let zero = ctx.load_constant(Fr::ZERO);
     public.resize(WORDS + 1, zero);
-    let words = application(Site { ctx, range: &range, children: &[] })?;
+    let words = application(Site { ctx, gates: &gates, children: &[] })?;
     assert_eq!(words.len() + 1, WORD_COUNT, "words 1 to 7");
     public.extend(words);
-    builder.assigned_instances[0] = public;
-    Ok(builder)
+    let mut draft = Draft::finish(builder, gates, k);
+    draft.show(public);
+    Ok(draft)
 }
 
 /// A circuit that verifies `children`, which are proofs of `shape` (the protocol all family kinds
@@ -191,14 +187,14 @@ pub fn build_parent(
     shape: &PlonkProtocol<G1Affine>,
     children: &[Child],
     application: impl FnOnce(Site<'_>) -> Result<Vec<Cell>, BuildError>,
-) -> Result<BaseCircuitBuilder<Fr>, BuildError> {
+) -> Result<Draft, BuildError> {
     check_positions(plan.kind, children)?;
-    let mut builder = plan.builder();
-    let range = builder.range_chip();
-    let fp = FpChip::new(&range, LIMB_BITS, LIMBS);
-    let ecc = SymbolicEcc::new(&fp);
+    let k = height(plan.kind);
+    let (mut builder, gates) = start(k);
+    let ecc = SymbolicEcc::new(&gates);
     let loader = Halo2Loader::new(ecc.clone(), mem::take(builder.pool(0)));
     let own = loader.ctx_mut().main().load_witness(plan.own);
+    loader.ctx_mut().main().load_constant(Fr::from(u64::from(plan.revision)));
     let verified = verify_children(plan, shape, children, (&loader, own))?;
     let mut pool = loader.take_ctx();
     let ctx = pool.main();
@@ -207,18 +203,20 @@ pub fn build_parent(
     if plan.kind == Kind::Root {
         resolve(&ecc, ctx, &mut claim, plan)?;
     }
-    let mut public = settle(&ecc, ctx, &mut claim, seed);
+    let mut public = settle(&ecc, ctx, &mut claim, (plan.kind, seed));
     if plan.kind != Kind::Root {
         public.push(claim.generator);
         public.extend(claim.carried.iter().flatten());
         public.push(own);
     }
     let cells: Vec<ChildCells> = verified.iter().map(Verified::cells).collect();
-    public.extend(application(Site { ctx, range: &range, children: &cells })?);
+    public.extend(application(Site { ctx, gates: &gates, children: &cells })?);
     assert_eq!(public.len(), super::family::public_words(plan.kind), "public words");
     *builder.pool(0) = pool;
-    builder.assigned_instances[0] = public;
-    Ok(builder)
+    drop((loader, ecc));
+    let mut draft = Draft::finish(builder, gates, k).arranged(layout(plan.kind));
+    draft.show(public);
+    Ok(draft)
 }
 
 fn check_positions(kind: Kind, children: &[Child]) -> Result<(), BuildError> {
@@ -285,12 +283,8 @@ fn verify_child<'c>(
         child.instances.iter().map(|word| loader.assign_scalar(*word)).collect();
     let public: Vec<Cell> = instances.iter().map(|word| word.clone().into_assigned()).collect();
     let instances = [instances];
-    let mut transcript = PoseidonTranscript::<Rc<SymbolicLoader<'c>>, &[u8]>::from_spec(
-        loader,
-        &child.proof,
-        POSEIDON_SPEC.clone(),
-    );
-    type Verifier = PlonkSuccinctVerifier<SHPLONK>;
+    let mut transcript = Sponge::new(loader, &child.proof);
+    type Verifier = PlonkSuccinctVerifier<SHPLONK, LimbsEncoding<LIMBS, LIMB_BITS>>;
     let proof =
         Verifier::read_proof(&svk, &protocol, &instances, &mut transcript).map_err(refuse)?;
     let squeeze = transcript.squeeze_challenge().into_assigned();
@@ -414,7 +408,7 @@ fn accumulate(
     seed: Cell,
 ) -> Claim {
     let mut sides = [BTreeMap::new(), BTreeMap::new()];
-    let gate = ecc.coordinates().gate();
+    let gate = ecc.gate();
     let zero = ctx.load_zero();
     let carried = vec![vec![zero; COMMITMENTS]; CARRIED_KINDS.len()];
     let (left, right) = (Terms::default(), Terms::default());
@@ -440,7 +434,7 @@ fn accumulate(
 
 fn right_point(ecc: &SymbolicEcc<'_>, base: Base) -> Point {
     match base {
-        Base::Loaded(index) => ecc.loaded(index),
+        Base::Loaded(index) => ecc.loaded(index).point,
         Base::Key { .. } | Base::Constant(_) => {
             unreachable!("the right side of an accumulator is a point of the proof")
         }
@@ -503,10 +497,10 @@ impl Claim {
         left: BTreeMap<Base, Scalar>,
         verified: &[Verified],
     ) {
-        let gate = ecc.coordinates().gate();
+        let gate = ecc.gate();
         for (base, scalar) in left {
             match base {
-                Base::Loaded(index) => self.left.points.push((scalar, ecc.loaded(index))),
+                Base::Loaded(index) => self.left.points.push((scalar, ecc.loaded(index).point)),
                 Base::Key { child, commitment } => {
                     let scalar = cell(ctx, scalar);
                     self.add_to_slot(ctx, gate, &verified[child].flags, (commitment, scalar));
@@ -550,7 +544,7 @@ fn resolve(
     claim: &mut Claim,
     plan: &Plan<'_>,
 ) -> Result<(), BuildError> {
-    let gate = ecc.coordinates().gate();
+    let gate = ecc.gate();
     let mut constants: Vec<(Cell, G1Affine)> = vec![(claim.generator, plan.setup[1])];
     for (kind, scalars) in CARRIED_KINDS.iter().zip(&claim.carried) {
         let key = plan.keys.get(kind).ok_or(BuildError::MissingKey(*kind))?;
@@ -574,18 +568,59 @@ fn settle(
     ecc: &SymbolicEcc<'_>,
     ctx: &mut Context<Fr>,
     claim: &mut Claim,
-    seed: Cell,
+    (kind, seed): (Kind, Cell),
 ) -> Vec<Cell> {
     let left = mem::take(&mut claim.left);
     let right = mem::take(&mut claim.right);
     let mut public = Vec::with_capacity(ACCUMULATOR);
     for (purpose, terms) in [(Purpose::LeftOffset, left), (Purpose::RightOffset, right)] {
         let point = multiply(ecc, ctx, (purpose, seed), terms);
-        ecc.coordinates().assert_canonical(ctx, point.x());
-        ecc.coordinates().assert_canonical(ctx, point.y());
-        public.extend(cells(&point));
+        let gates = ecc.gates();
+        for number in [&point.x, &point.y] {
+            gates.assert_canonical(number);
+        }
+        let limbs: Vec<Cell> = limbs_of(&point).map(|limb| gates.cell(ctx, limb)).collect();
+        if kind == Kind::Root {
+            limbs.chunks(LIMBS).for_each(|limbs| public.extend(wide_limbs(gates, ctx, limbs)));
+        } else {
+            public.extend(limbs);
+        }
     }
     public
+}
+
+/// Bits of a limb that L1 reads.
+const WIDE_BITS: usize = snark_verifier_sdk::BITS;
+
+/// Four limbs of 64 bits as three of 88: the second is cut after 24 bits, the third after 48.
+fn wide_limbs(gates: &Gates, ctx: &mut Context<Fr>, limbs: &[Cell]) -> [Cell; 3] {
+    let mut cut = |limb: &Cell, at: usize| {
+        let value = fe_to_biguint(limb.value());
+        let high: BigUint = &value >> at;
+        let low: BigUint = value - (&high << at);
+        let [low, high] = [(low, at), (high, LIMB_BITS - at)].map(|(part, bits)| {
+            let part = ctx.load_witness(biguint_to_fe(&part));
+            gates.range_check(ctx, part, bits);
+            part
+        });
+        let sum = gates.gate().mul_add(ctx, high, power(at), low);
+        ctx.constrain_equal(&sum, limb);
+        [low, high]
+    };
+    let first = WIDE_BITS - LIMB_BITS;
+    let [second_low, second_high] = cut(&limbs[1], first);
+    let second = LIMB_BITS - first;
+    let [third_low, third_high] = cut(&limbs[2], WIDE_BITS - second);
+    let rest = LIMB_BITS - (WIDE_BITS - second);
+    [
+        gates.gate().mul_add(ctx, second_low, power(LIMB_BITS), limbs[0]),
+        gates.gate().mul_add(ctx, third_low, power(second), second_high),
+        gates.gate().mul_add(ctx, limbs[3], power(rest), third_high),
+    ]
+}
+
+fn power(bits: usize) -> QuantumCell<Fr> {
+    Constant(biguint_to_fe(&(BigUint::from(1u8) << bits)))
 }
 
 #[cfg(test)]

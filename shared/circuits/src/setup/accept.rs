@@ -11,10 +11,11 @@ use super::{
     srs::SetupConstants,
 };
 use crate::{
+    gates::{LIMB_BITS, LIMBS},
     poseidon::{from_word, to_word},
     recursion::family::{
-        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, GENERATOR, ProofLayout, WORDS,
-        public_words, self_word,
+        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, GENERATOR, ProofLayout, ROOT_ACCUMULATOR,
+        WORDS, public_words, self_word,
     },
 };
 use halo2_base::halo2_proofs::halo2curves::{
@@ -32,14 +33,20 @@ use snark_verifier::{
     },
     system::halo2::transcript::evm::EvmTranscript,
     util::transcript::TranscriptRead,
-    verifier::{SnarkVerifier, plonk::PlonkProtocol},
+    verifier::{
+        SnarkVerifier,
+        plonk::{PlonkProtocol, PlonkSuccinctVerifier},
+    },
 };
 use snark_verifier_sdk::{
-    BITS, LIMBS, PlonkSuccinctVerifier, SHPLONK,
+    BITS as ROOT_LIMB_BITS, LIMBS as ROOT_LIMBS, SHPLONK,
     halo2::{POSEIDON_SPEC, PoseidonTranscript},
 };
 
 type Accumulator = KzgAccumulator<G1Affine, NativeLoader>;
+/// How family circuits write an accumulator down, and how `root` does for L1.
+type Limbs = LimbsEncoding<LIMBS, LIMB_BITS>;
+type RootLimbs = LimbsEncoding<ROOT_LIMBS, ROOT_LIMB_BITS>;
 
 /// Bits of a payee.
 const PAYEE_BITS: u32 = 160;
@@ -101,6 +108,9 @@ pub enum Refusal {
     /// The credit record given does not open the credit word, or names another payee.
     #[error("the credit record does not open the credit word")]
     Record,
+    /// The block is proved by circuits this program has no keys of.
+    #[error("no keys of the circuit set the block is proved by")]
+    UnknownSet,
 }
 
 impl Refusal {
@@ -120,6 +130,7 @@ impl Refusal {
             Self::Proof => "ACC-010",
             Self::Claim => "ACC-011",
             Self::Record => "ACC-012",
+            Self::UnknownSet => "ACC-013",
         }
     }
 }
@@ -164,7 +175,7 @@ pub fn accept(
     let public = decode(instances)?;
     let protocol = keys.protocol(kind);
     check_encoding(kind, protocol, proof)?;
-    let carried = carried_accumulator(&public)?;
+    let carried = carried_accumulator(kind, &public)?;
     check_leaf(keys.setup(), kind, &public)?;
     check_self_digest(keys, kind, &public)?;
     check_bounds(kind, &public)?;
@@ -172,7 +183,7 @@ pub fn accept(
     let deciding = deciding_key(keys.setup());
     decide(&deciding, own).map_err(|()| Refusal::Proof)?;
     decide(&deciding, resolve(keys, kind, &public, carried)).map_err(|()| Refusal::Claim)?;
-    let first = if kind == Kind::Root { ACCUMULATOR } else { WORDS + 1 };
+    let first = if kind == Kind::Root { ROOT_ACCUMULATOR } else { WORDS + 1 };
     Ok(Accepted { kind, words: instances[first..].to_vec() })
 }
 
@@ -242,11 +253,19 @@ fn number(kind: Kind, bytes: &[u8]) -> Option<Fr> {
     Option::from(Fr::from_repr(repr))
 }
 
-/// Limbs below 2^88, coordinates below p, on the curve, not the identity.
-fn carried_accumulator(public: &[Fr]) -> Result<Accumulator, Refusal> {
-    let limbs: Vec<&Fr> = public[..ACCUMULATOR].iter().collect();
-    type Encoding = LimbsEncoding<LIMBS, BITS>;
-    let accumulator = <Encoding as AccumulatorEncoding<G1Affine, NativeLoader>>::from_repr(&limbs);
+/// Limbs in their range, coordinates below p, on the curve, not the identity.
+fn carried_accumulator(kind: Kind, public: &[Fr]) -> Result<Accumulator, Refusal> {
+    fn decode<E>(limbs: &[Fr]) -> Result<Accumulator, snark_verifier::Error>
+    where
+        E: AccumulatorEncoding<G1Affine, NativeLoader, Accumulator = Accumulator>,
+    {
+        E::from_repr(&limbs.iter().collect::<Vec<&Fr>>())
+    }
+    let accumulator = if kind == Kind::Root {
+        decode::<RootLimbs>(&public[..ROOT_ACCUMULATOR])
+    } else {
+        decode::<Limbs>(&public[..ACCUMULATOR])
+    };
     let accumulator = accumulator.map_err(|_| Refusal::Accumulator)?;
     let identity = [accumulator.lhs, accumulator.rhs].iter().any(|side| side.is_identity().into());
     if identity { Err(Refusal::Accumulator) } else { Ok(accumulator) }
@@ -256,7 +275,7 @@ fn carried_accumulator(public: &[Fr]) -> Result<Accumulator, Refusal> {
 fn check_leaf(setup: &SetupConstants, kind: Kind, public: &[Fr]) -> Result<(), Refusal> {
     match kind {
         Kind::Tx | Kind::Vm => {
-            let accumulator = carried_accumulator(public)?;
+            let accumulator = carried_accumulator(kind, public)?;
             if (accumulator.lhs, accumulator.rhs) != (setup.tau_g, setup.g) {
                 return Err(Refusal::Accumulator);
             }
@@ -277,7 +296,7 @@ fn check_self_digest(keys: &VerifyingKeys, kind: Kind, public: &[Fr]) -> Result<
 
 /// Bounds a parent's circuit, or L1, relies on.
 fn check_bounds(kind: Kind, public: &[Fr]) -> Result<(), Refusal> {
-    let first = if kind == Kind::Root { ACCUMULATOR } else { WORDS + 1 };
+    let first = if kind == Kind::Root { ROOT_ACCUMULATOR } else { WORDS + 1 };
     let (count, payee, sixth, seventh) = (first + 3, first + 5, first + 6, first + 7);
     let bounds: &[(usize, u32)] = match kind {
         Kind::Tx => &[(count, 0), (payee, 0), (sixth, 0)],
@@ -307,26 +326,31 @@ fn own_accumulator(
 ) -> Result<Accumulator, Refusal> {
     if kind == Kind::Root {
         let mut transcript = EvmTranscript::<G1Affine, NativeLoader, _, _>::new(proof);
-        verify(keys, kind, public, &mut transcript)
+        verify::<RootLimbs>(keys, kind, public, &mut transcript)
     } else {
         let spec = POSEIDON_SPEC.clone();
         let mut transcript = PoseidonTranscript::<NativeLoader, _>::from_spec(proof, spec);
-        verify(keys, kind, public, &mut transcript)
+        verify::<Limbs>(keys, kind, public, &mut transcript)
     }
 }
 
-fn verify(
+/// Runs the verifier of a kind whose accumulators are written down as `E` does.
+fn verify<E>(
     keys: &VerifyingKeys,
     kind: Kind,
     public: &[Fr],
     transcript: &mut impl TranscriptRead<G1Affine, NativeLoader>,
-) -> Result<Accumulator, Refusal> {
-    type Verifier = PlonkSuccinctVerifier<SHPLONK>;
+) -> Result<Accumulator, Refusal>
+where
+    E: AccumulatorEncoding<G1Affine, NativeLoader, Accumulator = Accumulator>,
+{
     let svk = keys.setup().g.into();
     let (protocol, instances) = (keys.protocol(kind), [public.to_vec()]);
-    let proof = Verifier::read_proof(&svk, protocol, &instances, transcript);
+    let proof =
+        PlonkSuccinctVerifier::<SHPLONK, E>::read_proof(&svk, protocol, &instances, transcript);
     let proof = proof.map_err(|_| Refusal::Proof)?;
-    let accumulators = Verifier::verify(&svk, protocol, &instances, &proof);
+    let accumulators =
+        PlonkSuccinctVerifier::<SHPLONK, E>::verify(&svk, protocol, &instances, &proof);
     accumulators.ok().and_then(|all| all.into_iter().next()).ok_or(Refusal::Proof)
 }
 
@@ -359,7 +383,7 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
 /// Whether the claim in these public words holds: rule 6 without a proof.
 #[cfg(test)]
 pub(crate) fn claim_holds(keys: &VerifyingKeys, kind: Kind, public: &[Fr]) -> bool {
-    let carried = carried_accumulator(public).unwrap();
+    let carried = carried_accumulator(kind, public).unwrap();
     decide(&deciding_key(keys.setup()), resolve(keys, kind, public, carried)).is_ok()
 }
 

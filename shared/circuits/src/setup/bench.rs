@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     poseidon::Fr,
-    recursion::family::{advice_columns, height},
+    recursion::family::height,
     state::{Account, Tree, account_key, storage_key},
     tx::{Call, Tx, TxInput, WitnessError, account},
     vm::{Access, Instruction, Op, Program, run},
@@ -25,12 +25,12 @@ pub struct Figures {
     pub kind: &'static str,
     /// log₂ of its rows.
     pub k: u32,
-    /// Advice columns.
-    pub advice_columns: usize,
-    /// Advice cells used.
-    pub cells: u64,
-    /// Lookups used.
-    pub lookups: u64,
+    /// Rows used.
+    pub rows: u64,
+    /// Of these, rows of the hash's and the curve's gates.
+    pub block_rows: u64,
+    /// Rows there are.
+    pub usable_rows: u64,
     /// CPU milliseconds of key generation.
     pub keygen_cpu_ms: u64,
     /// Proving key in MB.
@@ -45,6 +45,36 @@ pub struct Figures {
     pub proof_bytes: usize,
     /// Milliseconds of its acceptance.
     pub verify_ms: u64,
+}
+
+/// What a circuit of a retired set cost when it was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// The set's number.
+    pub revision: u32,
+    /// Name of the circuit.
+    pub kind: &'static str,
+    /// log₂ of its rows.
+    pub k: u32,
+    /// CPU seconds of the proof.
+    pub prove_cpu_s: u32,
+    /// Peak memory in MB.
+    pub peak_mb: u32,
+    /// Bytes of the proof.
+    pub proof_bytes: u32,
+}
+
+/// Set 1: one vertical gate, everything in its cells. Proving keys together 4.3 GB.
+pub const RETIRED: [Retired; 5] = [
+    retired("vm", 16, [10, 400, 2_080]),
+    retired("kernel", 20, [173, 3_400, 2_080]),
+    retired("base", 20, [175, 3_300, 2_080]),
+    retired("merge", 20, [173, 3_400, 2_080]),
+    retired("root", 20, [209, 4_100, 2_656]),
+];
+
+const fn retired(kind: &'static str, k: u32, [cpu, peak, bytes]: [u32; 3]) -> Retired {
+    Retired { revision: 1, kind, k, prove_cpu_s: cpu, peak_mb: peak, proof_bytes: bytes }
 }
 
 /// A measured block.
@@ -173,9 +203,9 @@ impl<E> Measured<'_, E> {
         Ok(Figures {
             kind: kind.name(),
             k: height(kind),
-            advice_columns: advice_columns(kind),
-            cells: key.cells,
-            lookups: key.lookups,
+            rows: key.rows,
+            block_rows: key.block_rows,
+            usable_rows: key.usable_rows,
             keygen_cpu_ms: key.cpu_ms,
             pk_mb: key.pk_bytes / 1_000_000,
             prove_cpu_ms: made.timings.cpu_ms,
@@ -236,4 +266,57 @@ pub fn circuits_with<E>(
     let mut figures = measured.figures;
     figures.sort_by_key(|figures| Kind::ALL.iter().position(|kind| kind.name() == figures.kind));
     Ok(Bench { figures, root })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::srs::{DEVNET_CHAIN_ID, SetupConstants};
+    use crate::setup::{evm, prove::Timings};
+    use std::{path::PathBuf, time::Instant};
+
+    /// Keys and proofs of the whole family; figures on the screen. Keys stay in `COPPICE_CACHE`.
+    #[test]
+    #[ignore = "ten minutes"]
+    fn the_whole_family_proves() {
+        let cache = std::env::var_os("COPPICE_CACHE").map(PathBuf::from).unwrap();
+        let setup = SetupConstants::insecure(DEVNET_CHAIN_ID).unwrap();
+        let folder = KeyFolder::open(&cache, setup).unwrap();
+        let clock = Instant::now();
+        folder
+            .generate(&mut |progress| println!("{:?} {:?}", clock.elapsed(), progress.phase))
+            .unwrap();
+        let keys = folder.verifying_keys().unwrap();
+        std::fs::write(cache.join("RootVerifier.sol"), evm::solidity(&keys).unwrap()).unwrap();
+        let pins = serde_json::to_string_pretty(&folder.pins().unwrap()).unwrap();
+        std::fs::write(cache.join("pins.json"), pins).unwrap();
+        if std::env::var_os("KEYS_ONLY").is_some() {
+            return;
+        }
+        let payee = Address([0xa1; 20]);
+        let mut number = 0;
+        // Proofs that are there from an interrupted run are taken if they are still accepted.
+        let mut made = |work: &Work| -> Result<Made, ProveError> {
+            number += 1;
+            let path = cache.join(format!("{number}-{}.proof", work.kind()));
+            let known = std::fs::read(&path).ok().and_then(|it| Proof::decode(&it).ok());
+            let known =
+                known.filter(|proof| work.kind() != Kind::Root && proof.accept(&keys).is_ok());
+            if let Some(proof) = known {
+                let timings = Timings { cpu_ms: 0, wall_ms: 0, accept_ms: 0, peak_mb: 0 };
+                return Ok(Made { proof, timings });
+            }
+            let made = prove(&folder, work, payee, &mut |phase| {
+                println!("{:?} {} {phase:?}", clock.elapsed(), work.kind());
+            })?;
+            std::fs::write(&path, made.proof.encode().unwrap()).unwrap();
+            Ok(made)
+        };
+        let measured = circuits_with(&folder, &mut made).unwrap();
+        for figures in measured.figures {
+            println!("{figures:?}");
+        }
+        let calldata = evm::calldata(&measured.root.instances, &measured.root.proof);
+        std::fs::write(cache.join("calldata.hex"), hex::encode(calldata)).unwrap();
+    }
 }

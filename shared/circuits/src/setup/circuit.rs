@@ -3,6 +3,7 @@
 use crate::{
     base::{self, BaseInput},
     credit::{ChildCells as Earner, Made},
+    gates::Draft,
     kernel::{self, KernelInput},
     merge::{self, MergeInput},
     poseidon::{Chips, Fr},
@@ -15,10 +16,7 @@ use crate::{
     tx::{self, Call, Tx, TxInput, WitnessError, Words},
     vm::{self, Program, ProgramError, VmInput},
 };
-use halo2_base::{
-    AssignedValue, gates::circuit::builder::BaseCircuitBuilder,
-    halo2_proofs::halo2curves::bn256::G1Affine,
-};
+use halo2_base::{AssignedValue, halo2_proofs::halo2curves::bn256::G1Affine};
 use protocol::{Kind, Word};
 use snark_verifier::verifier::plonk::PlonkProtocol;
 
@@ -115,7 +113,7 @@ impl Input {
     }
 
     fn constrain(&self, site: Site<'_>) -> Result<Vec<AssignedValue<Fr>>, BuildError> {
-        let (ctx, chips) = (site.ctx, &Chips::new(site.range));
+        let (ctx, chips) = (site.ctx, &Chips::new(site.gates));
         let children: Vec<Earner> = site.children.iter().map(earner).collect();
         Ok(match (self, &children[..]) {
             (Self::Tx(input), []) => tx::constrain(ctx, chips, input).to_vec(),
@@ -158,7 +156,7 @@ pub(super) fn build(
     shape: Option<&PlonkProtocol<G1Affine>>,
     children: &[Child],
     input: &Input,
-) -> Result<BaseCircuitBuilder<Fr>, BuildError> {
+) -> Result<Draft, BuildError> {
     assert_eq!(plan.kind, input.kind(), "the plan is of the input's kind");
     match plan.kind {
         Kind::Tx | Kind::Vm => build_leaf(plan, |site| input.constrain(site)),

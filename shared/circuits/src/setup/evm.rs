@@ -1,14 +1,23 @@
 //! What L1 needs: the root verifier's source and the calldata of a root proof.
 
 use super::keys::VerifyingKeys;
-use crate::recursion::family::ACCUMULATOR;
-use halo2_base::halo2_proofs::halo2curves::bn256::{Fq, Fr, G1Affine};
+use crate::recursion::family::ROOT_ACCUMULATOR;
+use compact::{Powers, compact};
+use halo2_base::{
+    halo2_proofs::halo2curves::{
+        bn256::{Fq, Fr, G1Affine},
+        ff::Field,
+    },
+    utils::fe_to_biguint,
+};
 use protocol::{Kind, Word};
 use snark_verifier::{
     loader::evm::EvmLoader, system::halo2::transcript::evm::EvmTranscript, verifier::SnarkVerifier,
 };
 use snark_verifier_sdk::{PlonkVerifier, SHPLONK};
 use std::rc::Rc;
+
+mod compact;
 
 /// The compiler version the generator writes, and the one the project's compiler accepts. The
 /// code is assembly: nothing in it depends on the version.
@@ -19,8 +28,11 @@ const PRAGMA: [&str; 2] = ["pragma solidity 0.8.19;", "pragma solidity ^0.8.19;"
 /// Compile with `optimizer.enabled = true, details.yul = false`: the optimiser of the intermediate
 /// language runs out of memory in the compiler's portable build.
 ///
+/// The generator's source is rewritten to fit L1's limit for code ([`compact`]).
+///
 /// # Errors
-/// Never for a key of the family's making; the generator runs the verifier symbolically.
+/// Never for a key of the family's making; the generator runs the verifier symbolically. A line of
+/// its source that is not known, if the generator changes.
 pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
     type Verifier = PlonkVerifier<SHPLONK>;
     let setup = keys.setup();
@@ -38,15 +50,31 @@ pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
     let source = loader.solidity_code();
     assert!(source.contains(PRAGMA[0]), "the known generator");
     let source = source.replace(PRAGMA[0], PRAGMA[1]);
+    let source = compact(&source, &powers(keys))?;
     // The build script copies the set next to the bytecode, so that nobody deploys another's.
     Ok(format!("// circuit set: 0x{}\n{source}", hex::encode(keys.set_id())))
+}
+
+/// Powers of the root's domain that its verifier may name: rotations of its gates, words shown.
+fn powers(keys: &VerifyingKeys) -> Powers {
+    let generator = keys.protocol(Kind::Root).domain.r#gen;
+    let inverse = Option::<Fr>::from(generator.invert()).unwrap_or(Fr::ONE);
+    let first = (0..64).fold(Fr::ONE, |power, _| power * inverse);
+    let powers = std::iter::successors(Some(first), |power| Some(power * generator)).take(160);
+    let powers: Vec<Fr> = powers.collect();
+    let decimal = |value: &Fr| fe_to_biguint(value).to_string();
+    Powers {
+        values: powers.iter().map(decimal).collect(),
+        negatives: powers.iter().map(|power| decimal(&-power)).collect(),
+        generator: decimal(&generator),
+    }
 }
 
 /// What `Slots.settle` takes as proof: the accumulator's twelve words, then the proof. The nine
 /// words it takes beside it stand between the two when it calls the verifier.
 #[must_use]
 pub fn settle_proof(instances: &[Word], proof: &[u8]) -> Vec<u8> {
-    let accumulator = instances.iter().take(ACCUMULATOR).flatten();
+    let accumulator = instances.iter().take(ROOT_ACCUMULATOR).flatten();
     accumulator.chain(proof).copied().collect()
 }
 

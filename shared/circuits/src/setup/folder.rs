@@ -7,40 +7,34 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `keys.json` | hashes of all others, column breaks, what generation cost |
-//! | `srs_<k>.bin` | the setup, for the heights 15, 16 and 20 |
+//! | `keys.json` | hashes of all others, what generation cost |
+//! | `srs_<k>.bin` | the setup, for the heights 12, 14, 17 and 18 |
 //! | `<kind>.vk` | verifying key, compressed points, a few hundred bytes |
-//! | `<kind>.pk` | proving key, up to 1.5 GB |
+//! | `<kind>.pk` | proving key, up to 0.4 GB |
 //! | `lock` | held while generating |
 
 mod install;
 
 use super::{
-    check,
     circuit::{self, Input},
     keys::{KeyError, Verifying, VerifyingKeys, check_shapes, set_id},
     meter,
     srs::{self, HEIGHTS, SetupConstants},
     store::{self, FileMark},
 };
+use crate::gates::{Draft, columns::DEGREE, sheet::Sheet};
 use crate::recursion::{
-    family::{FamilyKeys, columns, height, placeholder, positions},
+    family::{FamilyKeys, height, layout, placeholder, positions},
     verify::{BuildError, Plan},
 };
-use halo2_base::{
-    gates::{
-        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
-        flex_gate::MultiPhaseThreadBreakPoints,
+use halo2_base::halo2_proofs::{
+    SerdeFormat,
+    halo2curves::{
+        bn256::{Bn256, Fr, G1Affine},
+        ff::Field,
     },
-    halo2_proofs::{
-        SerdeFormat,
-        halo2curves::{
-            bn256::{Bn256, Fr, G1Affine},
-            ff::Field,
-        },
-        plonk::{ProvingKey, keygen_pk2},
-        poly::kzg::commitment::ParamsKZG,
-    },
+    plonk::{ProvingKey, keygen_pk2},
+    poly::kzg::commitment::ParamsKZG,
 };
 use protocol::Kind;
 use serde::{Deserialize, Serialize};
@@ -50,8 +44,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Raised when a circuit changes on purpose: folders of older circuits are then left alone.
-pub const REVISION: u32 = 1;
+/// The circuit set that is generated and pinned. Raised when a circuit changes on purpose: it is a
+/// constant of every circuit, and folders of older sets are left alone.
+pub const REVISION: u32 = 2;
 /// Order of generation: each circuit has the keys of its possible children as constants.
 const ORDER: [Kind; 6] = Kind::ALL;
 
@@ -84,10 +79,14 @@ pub struct Progress {
 impl Progress {
     fn of(phase: Phase) -> Self {
         // Each height of the setup is made just before the first key that needs it.
-        let keys = |kind: Kind| 3 * kind as usize + HEIGHTS.len().min(kind as usize + 1);
+        let heights = |kind: Kind| HEIGHTS.iter().filter(|k| **k <= height(kind)).count();
+        let keys = |kind: Kind| 3 * kind as usize + heights(kind);
         let of = HEIGHTS.len() + 3 * ORDER.len();
         let done = match phase {
-            Phase::Setup(k) => HEIGHTS.iter().position(|height| *height == k).unwrap_or(0) * 4,
+            Phase::Setup(k) => {
+                let first = ORDER.into_iter().find(|kind| height(*kind) == k);
+                first.map_or(0, |kind| keys(kind) - 1)
+            }
             Phase::Building(kind) => keys(kind),
             Phase::Generating(kind) => keys(kind) + 1,
             Phase::Writing(kind) => keys(kind) + 2,
@@ -100,10 +99,12 @@ impl Progress {
 /// What one circuit is and what its key took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFigures {
-    /// Advice cells the circuit uses.
-    pub cells: u64,
-    /// Lookups it uses.
-    pub lookups: u64,
+    /// Rows the circuit uses.
+    pub rows: u64,
+    /// Of these, rows of the hash's and the curve's gates.
+    pub block_rows: u64,
+    /// Rows there are.
+    pub usable_rows: u64,
     /// CPU milliseconds of key generation, building included.
     pub cpu_ms: u64,
     /// Peak memory of the generating process in MB.
@@ -116,7 +117,6 @@ pub struct KeyFigures {
 struct Entry {
     vk: FileMark,
     pk: FileMark,
-    break_points: MultiPhaseThreadBreakPoints,
     layout: String,
     figures: KeyFigures,
 }
@@ -132,6 +132,7 @@ struct Manifest {
 pub struct KeyFolder {
     path: PathBuf,
     setup: SetupConstants,
+    revision: u32,
 }
 
 /// What a proof of one kind is made with.
@@ -140,8 +141,6 @@ pub struct ProvingMaterial {
     pub params: ParamsKZG<Bn256>,
     /// The key.
     pub key: ProvingKey<G1Affine>,
-    /// Where the circuit's columns break.
-    pub break_points: MultiPhaseThreadBreakPoints,
 }
 
 /// One pinned key.
@@ -161,6 +160,8 @@ pub struct Pin {
 pub struct Pins {
     /// Hash of the setup.
     pub setup: String,
+    /// The circuit set's number.
+    pub revision: u32,
     /// The circuit set's id.
     pub set: String,
     /// By name of the kind.
@@ -168,30 +169,52 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// What is committed; nothing is pinned if that file cannot be read as pins.
+    /// What is committed of the newest set; nothing is pinned if that file cannot be read as pins.
     #[must_use]
     pub fn committed() -> Self {
-        let none = Self { setup: String::new(), set: String::new(), keys: BTreeMap::new() };
-        serde_json::from_str(include_str!("../../vk/devnet.json")).unwrap_or(none)
+        let newest = Self::all().into_iter().max_by_key(|pins| pins.revision);
+        newest.unwrap_or(Self {
+            setup: String::new(),
+            revision: 0,
+            set: String::new(),
+            keys: BTreeMap::new(),
+        })
+    }
+
+    /// Every set that is committed: while a network changes over from one set to the next, both.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        PINNED.iter().filter_map(|pins| serde_json::from_str(pins).ok()).collect()
     }
 }
 
+/// The committed sets. The one that is being left is listed until its last block is settled.
+const PINNED: [&str; 1] = [include_str!("../../vk/devnet.json")];
+
 /// The circuits' sources, comments left out: what a proof says must not change under a key.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 15] = [
     include_str!("../recursion/family.rs"),
-    include_str!("../recursion/field.rs"),
     include_str!("../recursion/msm.rs"),
     include_str!("../recursion/points.rs"),
     include_str!("../recursion/transcript.rs"),
     include_str!("../recursion/verify.rs"),
     include_str!("circuit.rs"),
+    include_str!("../recursion/sponge.rs"),
+    include_str!("../gates.rs"),
+    include_str!("../gates/blocks.rs"),
+    include_str!("../gates/bounds.rs"),
+    include_str!("../gates/columns.rs"),
+    include_str!("../gates/curve.rs"),
+    include_str!("../gates/hash.rs"),
+    include_str!("../gates/number.rs"),
+    include_str!("../gates/sheet.rs"),
 ];
 
 /// Names the folder: setup, crate version, revision, and the circuits' sources.
-fn fingerprint(setup: &SetupConstants) -> String {
+fn fingerprint(setup: &SetupConstants, revision: u32) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&setup.hash());
-    hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&REVISION.to_be_bytes());
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&revision.to_be_bytes());
     let lines = SOURCES.iter().chain(&circuit::SOURCES).flat_map(|source| source.lines());
     for line in lines.map(str::trim).filter(|line| !line.starts_with("//")) {
         hasher.update(line.as_bytes()).update(b"\n");
@@ -206,9 +229,21 @@ impl KeyFolder {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(cache: &Path, setup: SetupConstants) -> Result<Self, KeyError> {
-        let path = cache.join(fingerprint(&setup));
+        Self::open_revision(cache, setup, REVISION)
+    }
+
+    /// [`Self::open`] for the keys of a given circuit set.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open_revision(
+        cache: &Path,
+        setup: SetupConstants,
+        revision: u32,
+    ) -> Result<Self, KeyError> {
+        let path = cache.join(fingerprint(&setup, revision));
         fs::create_dir_all(&path).map_err(KeyError::io(&path))?;
-        Ok(Self { path, setup })
+        Ok(Self { path, setup, revision })
     }
 
     /// Where the files are.
@@ -253,10 +288,11 @@ impl KeyFolder {
     /// # Errors
     /// [`KeyError::Missing`], [`KeyError::Shape`], and when a file cannot be read.
     pub fn verifying_keys(&self) -> Result<VerifyingKeys, KeyError> {
-        VerifyingKeys::new(self.setup, self.verifying(&self.manifest()?, &ORDER)?)
+        let keys = self.verifying(&self.manifest()?, &ORDER)?;
+        VerifyingKeys::new((self.setup, self.revision), keys)
     }
 
-    /// What proofs of `kind` are made with. Reads up to 1.7 GB twice: once to check it.
+    /// What proofs of `kind` are made with. Reads up to 0.4 GB twice: once to check it.
     ///
     /// # Errors
     /// [`KeyError::Missing`], and when a file cannot be read.
@@ -267,13 +303,10 @@ impl KeyFolder {
         let path = self.file(kind, "pk");
         let opened = store::open_checked(&path, &entry.pk).map_err(KeyError::io(&path))?;
         let mut reader = opened.ok_or(KeyError::Missing(kind))?;
-        let key = ProvingKey::read::<_, BaseCircuitBuilder<Fr>>(
-            &mut reader,
-            SerdeFormat::RawBytesUnchecked,
-            columns(kind),
-        );
+        let key =
+            ProvingKey::read::<_, Sheet>(&mut reader, SerdeFormat::RawBytesUnchecked, layout(kind));
         let key = key.map_err(KeyError::io(&path))?;
-        Ok(ProvingMaterial { params, key, break_points: entry.break_points.clone() })
+        Ok(ProvingMaterial { params, key })
     }
 
     /// Generates everything that is missing, under the folder's lock: a second process waits and
@@ -310,7 +343,7 @@ impl KeyFolder {
     }
 
     /// Checks every file against its hash, and every verifying key against what it was derived
-    /// from. Reads 4 GB.
+    /// from. Reads 1 GB.
     ///
     /// # Errors
     /// The first file that is missing or damaged.
@@ -351,7 +384,8 @@ impl KeyFolder {
             };
             pinned.insert(kind.name().to_owned(), pin);
         }
-        Ok(Pins { setup: hex::encode(self.setup.hash()), set, keys: pinned })
+        let setup = hex::encode(self.setup.hash());
+        Ok(Pins { setup, revision: self.revision, set, keys: pinned })
     }
 
     /// Whether these are the keys the committed root verifier is of. Of the devnet's setup only:
@@ -360,9 +394,10 @@ impl KeyFolder {
     /// # Errors
     /// [`KeyError::Pinned`] for the first key that differs, and when a file cannot be read.
     pub fn check_pins(&self) -> Result<(), KeyError> {
-        let (pins, pinned) = (self.pins()?, Pins::committed());
-        let differs = |kind: &Kind| pins.keys.get(kind.name()) != pinned.keys.get(kind.name());
-        let differs = ORDER.iter().find(|kind| self.setup.is_insecure() && differs(kind));
+        let (pins, known) = (self.pins()?, Pins::committed());
+        let differs = |kind: &Kind| pins.keys.get(kind.name()) != known.keys.get(kind.name());
+        let pinned = self.setup.is_insecure() && self.revision == REVISION;
+        let differs = ORDER.iter().find(|kind| pinned && differs(kind));
         differs.map_or(Ok(()), |kind| Err(KeyError::Pinned(*kind)))
     }
 
@@ -434,24 +469,27 @@ impl KeyFolder {
         let params = self.params(&manifest, kind)?;
         progress(Progress::of(Phase::Building(kind)));
         let known = self.verifying(&manifest, &ORDER[..kind as usize])?;
-        let circuit = keygen_circuit(&self.setup, &known, kind)?;
-        let (statistics, layout) = (circuit.statistics(), check::layout(&circuit));
+        let circuit = keygen_circuit((&self.setup, self.revision), &known, kind)?;
+        let sheet = circuit.sheet().map_err(BuildError::from)?;
+        let (counts, layout) = (sheet.counts(), sheet.layout_hash());
+        drop(circuit);
         progress(Progress::of(Phase::Generating(kind)));
-        let key = keygen_pk2(&params, &circuit, false);
+        let key = keygen_pk2(&params, &sheet, false);
         let key = key.map_err(|error| KeyError::Library { kind, why: format!("{error:?}") })?;
-        let break_points = circuit.break_points();
-        drop((circuit, params));
+        assert_eq!(key.get_vk().cs().degree(), DEGREE, "degree of the key");
+        drop((sheet, params));
         progress(Progress::of(Phase::Writing(kind)));
         let (vk, pk) = self.write_key(kind, &key)?;
         let figures = KeyFigures {
-            cells: statistics.gate.total_advice_per_phase.iter().sum::<usize>() as u64,
-            lookups: statistics.total_lookup_advice_per_phase.iter().sum::<usize>() as u64,
+            rows: counts.rows as u64,
+            block_rows: counts.block_rows as u64,
+            usable_rows: counts.usable as u64,
             cpu_ms: meter::cpu_ms().saturating_sub(before),
             peak_mb: meter::peak_mb(),
             pk_bytes: pk.bytes,
         };
         let layout = hex::encode(layout);
-        let entry = Entry { vk, pk, break_points, layout, figures };
+        let entry = Entry { vk, pk, layout, figures };
         // A different key makes every key that has it as a constant another one.
         let same = manifest.keys.get(kind.name()).is_some_and(|old| old.vk == entry.vk);
         if !same {
@@ -485,19 +523,12 @@ impl KeyFolder {
 
 /// The circuit over placeholder children and a sample input: constraints depend on neither.
 fn keygen_circuit(
-    setup: &SetupConstants,
+    (setup, revision): (&SetupConstants, u32),
     known: &BTreeMap<Kind, Verifying>,
     kind: Kind,
-) -> Result<BaseCircuitBuilder<Fr>, KeyError> {
+) -> Result<Draft, KeyError> {
     let keys: FamilyKeys = known.iter().map(|(kind, key)| (*kind, key.facts())).collect();
-    let plan = Plan {
-        kind,
-        stage: CircuitBuilderStage::Keygen,
-        break_points: None,
-        setup: [setup.tau_g, setup.g],
-        keys: &keys,
-        own: Fr::ZERO,
-    };
+    let plan = Plan { kind, revision, setup: [setup.tau_g, setup.g], keys: &keys, own: Fr::ZERO };
     let shape = known.get(&Kind::Tx).map(|tx| &tx.protocol);
     let children = shape.map_or(Vec::new(), |shape| {
         positions(kind).iter().map(|allowed| placeholder(allowed[0], shape)).collect()

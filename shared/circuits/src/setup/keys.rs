@@ -5,21 +5,19 @@
 //! each large circuit, so it is done once, when the key is made, and stored with the key's bytes.
 
 use super::srs::{SetupConstants, SetupError};
+use crate::gates::sheet::Sheet;
 use crate::recursion::{
     family::{
-        ACCUMULATOR, CARRIED_KINDS, FamilyKeys, KeyFacts, columns, height, protocol_config,
+        CARRIED_KINDS, FamilyKeys, KeyFacts, accumulator_words, height, layout, protocol_config,
         public_words, same_shape,
     },
     verify::BuildError,
 };
-use halo2_base::{
-    gates::circuit::builder::BaseCircuitBuilder,
-    halo2_proofs::{
-        SerdeFormat,
-        halo2curves::bn256::{Bn256, Fr, G1Affine},
-        plonk,
-        poly::kzg::commitment::ParamsKZG,
-    },
+use halo2_base::halo2_proofs::{
+    SerdeFormat,
+    halo2curves::bn256::{Bn256, Fr, G1Affine},
+    plonk,
+    poly::kzg::commitment::ParamsKZG,
 };
 use protocol::{Kind, Word, assign::keccak::keccak256};
 use rand::SeedableRng;
@@ -109,13 +107,14 @@ pub(super) struct Verifying {
 #[derive(Clone, Debug)]
 pub struct VerifyingKeys {
     setup: SetupConstants,
+    revision: u32,
     keys: [Verifying; 6],
     set: Word,
 }
 
 impl VerifyingKeys {
     pub(super) fn new(
-        setup: SetupConstants,
+        (setup, revision): (SetupConstants, u32),
         mut keys: BTreeMap<Kind, Verifying>,
     ) -> Result<Self, KeyError> {
         check_shapes(&keys)?;
@@ -123,7 +122,7 @@ impl VerifyingKeys {
         let mut take = |kind: Kind| keys.remove(&kind).ok_or(KeyError::Missing(kind));
         let [tx, vm, kernel, base, merge, root] = Kind::ALL;
         let keys = [take(tx)?, take(vm)?, take(kernel)?, take(base)?, take(merge)?, take(root)?];
-        Ok(Self { setup, keys, set })
+        Ok(Self { setup, revision, keys, set })
     }
 
     /// The keys pinned for the devnet's setup: enough to accept proofs without a key folder.
@@ -132,8 +131,15 @@ impl VerifyingKeys {
     /// [`SetupError::Insecure`] on another chain, [`KeyError::Missing`] for a key that is not
     /// pinned.
     pub fn pinned(chain_id: u64) -> Result<Self, KeyError> {
+        Self::of_pins(&Pins::committed(), chain_id)
+    }
+
+    /// The keys of a pinned set.
+    ///
+    /// # Errors
+    /// As [`Self::pinned`].
+    pub fn of_pins(pins: &Pins, chain_id: u64) -> Result<Self, KeyError> {
         let setup = SetupConstants::insecure(chain_id)?;
-        let pins = Pins::committed();
         let mut keys = BTreeMap::new();
         for kind in Kind::ALL {
             let pin = pins.keys.get(kind.name()).ok_or(KeyError::Missing(kind))?;
@@ -141,13 +147,19 @@ impl VerifyingKeys {
             let key = Verifying::derive(kind, &bytes, &setup);
             keys.insert(kind, key.map_err(|_| KeyError::Missing(kind))?);
         }
-        Self::new(setup, keys)
+        Self::new((setup, pins.revision), keys)
     }
 
     /// The constants of the setup.
     #[must_use]
     pub const fn setup(&self) -> &SetupConstants {
         &self.setup
+    }
+
+    /// The circuit set's number, a constant of its circuits.
+    #[must_use]
+    pub const fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// How proofs of `kind` are verified.
@@ -194,11 +206,8 @@ impl Verifying {
 
     /// The key these bytes are of, with everything derived from it again.
     pub(super) fn derive(kind: Kind, bytes: &[u8], setup: &SetupConstants) -> io::Result<Self> {
-        let key = plonk::VerifyingKey::from_bytes::<BaseCircuitBuilder<Fr>>(
-            bytes,
-            SerdeFormat::Processed,
-            columns(kind),
-        )?;
+        let key =
+            plonk::VerifyingKey::from_bytes::<Sheet>(bytes, SerdeFormat::Processed, layout(kind))?;
         if key.get_domain().k() != height(kind) {
             return Err(io::Error::other("the key is of another height"));
         }
@@ -212,7 +221,7 @@ impl Verifying {
     pub(super) fn hash(&self, kind: Kind) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.bytes);
-        let accumulator = 0..ACCUMULATOR as u32;
+        let accumulator = 0..accumulator_words(kind) as u32;
         let layout = [public_words(kind) as u32, self.protocol.domain.k as u32];
         for number in layout.into_iter().chain(accumulator) {
             hasher.update(&number.to_be_bytes());

@@ -10,7 +10,6 @@ pub mod leaf;
 
 use super::{
     accept::{Accepted, Refusal, accept},
-    check::{Unsatisfied, satisfied},
     circuit::{self, Input, words},
     folder::{KeyFolder, ProvingMaterial},
     keys::{KeyError, VerifyingKeys},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     base::BaseInput,
     credit::Record,
+    gates::{check::Broken, sheet::Sheet},
     kernel::KernelInput,
     merge::MergeInput,
     poseidon::{Fr, from_word, to_word},
@@ -31,17 +31,11 @@ use crate::{
     tx::{self, Call, Tx, TxInput, WitnessError},
     vm::{Access, Program, VmInput},
 };
-use halo2_base::{
-    gates::{
-        circuit::{CircuitBuilderStage, builder::BaseCircuitBuilder},
-        flex_gate::MultiPhaseThreadBreakPoints,
-    },
-    halo2_proofs::{
-        halo2curves::bn256::{Bn256, G1Affine},
-        plonk::create_proof,
-        poly::kzg::{commitment::KZGCommitmentScheme, multiopen::ProverSHPLONK},
-        transcript::{EncodedChallenge, TranscriptWriterBuffer},
-    },
+use halo2_base::halo2_proofs::{
+    halo2curves::bn256::{Bn256, G1Affine},
+    plonk::create_proof,
+    poly::kzg::{commitment::KZGCommitmentScheme, multiopen::ProverSHPLONK},
+    transcript::{EncodedChallenge, TranscriptWriterBuffer},
 };
 use protocol::{Address, Kind, Word};
 use rand::rngs::OsRng;
@@ -174,7 +168,7 @@ pub enum ProveError {
     Witness(#[from] WitnessError),
     /// The witness breaks a constraint the native check does not know.
     #[error("witness refused by the circuit: {0}")]
-    Unsatisfied(#[from] Unsatisfied),
+    Unsatisfied(#[from] Broken),
     /// A child is not accepted.
     #[error("child {position} refused: {refusal}")]
     Child {
@@ -354,13 +348,12 @@ fn prove_with(
     let credit = work.record(payee)?;
     let expected = input.check()?;
     let builder = Builder { keys, children: &children, input: &input };
-    satisfied(&builder.build(CircuitBuilderStage::Mock, None)?)?;
+    let circuit = builder.build()?;
+    circuit.check()?;
     progress(ProvePhase::Loading);
     let material = material()?;
-    let breaks = Some(material.break_points.clone());
-    let circuit = builder.build(CircuitBuilderStage::Prover, breaks)?;
     progress(ProvePhase::Proving);
-    let public: Vec<Fr> = circuit.assigned_instances[0].iter().map(|cell| *cell.value()).collect();
+    let public = circuit.public().to_vec();
     let proof = run(work.kind(), &material, circuit, &public)?;
     progress(ProvePhase::Accepting);
     let instances = public.iter().map(|word| to_word(*word)).collect();
@@ -397,23 +390,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(
-        &self,
-        stage: CircuitBuilderStage,
-        break_points: Option<MultiPhaseThreadBreakPoints>,
-    ) -> Result<BaseCircuitBuilder<Fr>, BuildError> {
+    fn build(&self) -> Result<Sheet, BuildError> {
         let kind = self.input.kind();
         let setup = self.keys.setup();
         let own = self_word(kind).map_or(Fr::zero(), |named| self.keys.digest(named));
         let plan = Plan {
             kind,
-            stage,
-            break_points,
+            revision: self.keys.revision(),
             setup: [setup.tau_g, setup.g],
             keys: &self.keys.family(),
             own,
         };
-        circuit::build(&plan, Some(self.keys.protocol(Kind::Tx)), self.children, self.input)
+        let shape = Some(self.keys.protocol(Kind::Tx));
+        Ok(circuit::build(&plan, shape, self.children, self.input)?.sheet()?)
     }
 }
 
@@ -421,7 +410,7 @@ impl Builder<'_> {
 fn run(
     kind: Kind,
     material: &ProvingMaterial,
-    circuit: BaseCircuitBuilder<Fr>,
+    circuit: Sheet,
     public: &[Fr],
 ) -> Result<Vec<u8>, ProveError> {
     if kind == Kind::Root {
@@ -436,7 +425,7 @@ fn run(
 
 fn run_with<E: EncodedChallenge<G1Affine>, T: TranscriptWriterBuffer<Vec<u8>, G1Affine, E>>(
     material: &ProvingMaterial,
-    circuit: BaseCircuitBuilder<Fr>,
+    circuit: Sheet,
     public: &[Fr],
     mut transcript: T,
 ) -> Result<Vec<u8>, ProveError> {

@@ -37,7 +37,7 @@ use std::{
 pub const DEVNET_CHAIN_ID: u64 = 31_337;
 /// Heights a setup is stored for: those of the circuits. The basis a prover commits in depends on
 /// the height, and computing it from another one takes minutes.
-pub const HEIGHTS: [u32; 3] = [15, 16, 20];
+pub const HEIGHTS: [u32; 4] = [12, 14, 17, 18];
 /// Where the devnet's τ comes from.
 const INSECURE_SEED: [u8; 32] = *b"coppice: insecure devnet setup 1";
 

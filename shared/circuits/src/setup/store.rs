@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Buffer of readers and writers: keys are up to 1 GB of small writes.
+/// Buffer of readers and writers: keys are 0.2 GB of small writes.
 const BUFFER: usize = 1 << 20;
 
 /// Length and BLAKE3 hash of a file.

@@ -1,9 +1,9 @@
 //! The multiplication: right results, wrong cells, and other complete witnesses.
 
 use super::*;
-use crate::recursion::{mock::Built, points::cells};
-use halo2_base::halo2_proofs::halo2curves::bn256::Fq;
-use halo2_base::utils::biguint_to_fe;
+use crate::recursion::{mock::Built, points::limbs_of};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
 
 const PURPOSE: Purpose = Purpose::LeftOffset;
 
@@ -39,8 +39,7 @@ fn value(size: Size) -> Fr {
 }
 
 fn affine(point: &Point) -> G1Affine {
-    let coordinate = |value: &Proper| biguint_to_fe::<Fq>(&value.value());
-    G1Affine { x: coordinate(point.x()), y: coordinate(point.y()) }
+    G1Affine { x: point.x.coordinate(), y: point.y.coordinate() }
 }
 
 fn build(points: &[(Size, G1Affine)], constants: &[(Fr, G1Affine)]) -> (Built, Point) {
@@ -48,7 +47,7 @@ fn build(points: &[(Size, G1Affine)], constants: &[(Fr, G1Affine)]) -> (Built, P
         let mut terms = Terms::default();
         for (size, point) in points {
             let scalar = scalar(ctx, *size);
-            terms.points.push((scalar, ecc.load(ctx, *point).1));
+            terms.points.push((scalar, ecc.load(ctx, *point).1.point));
         }
         for (scalar, point) in constants {
             terms.constants.push((ctx.load_witness(*scalar), *point));
@@ -87,6 +86,29 @@ fn sums_are_what_the_curve_says() {
     }
 }
 
+/// A thousand random sums of up to three points and a constant.
+#[test]
+fn a_thousand_sums_agree_with_the_curve() {
+    let mut rng = ChaCha20Rng::from_seed([5; 32]);
+    for round in 0..1_000 {
+        let points: Vec<(Size, G1Affine)> = (0..rng.gen_range(1..=3))
+            .map(|_| {
+                let size = match rng.gen_range(0..3) {
+                    0 => Size::One,
+                    1 => Size::Short(rng.r#gen::<u128>() | 1),
+                    _ => Size::Full(Fr::random(&mut rng)),
+                };
+                (size, G1::random(&mut rng).to_affine())
+            })
+            .collect();
+        let constant = (Fr::random(&mut rng), G1::random(&mut rng).to_affine());
+        let constants = if round % 10 == 0 { vec![constant] } else { Vec::new() };
+        let (built, result) = build(&points, &constants);
+        assert_eq!(affine(&result), sum(&points, &constants), "round {round}");
+        assert!(round % 100 != 0 || built.satisfied(), "round {round}");
+    }
+}
+
 #[test]
 fn a_sum_that_is_the_identity_has_no_witness() {
     let (built, _) =
@@ -101,40 +123,47 @@ fn the_mock_prover_agrees() {
     assert!(built.satisfied_by_mock_prover());
 }
 
-/// One cell in 331 of a whole multiplication: slopes, quotients, limbs, carries, indicators,
-/// signs, hash states. Every one of them is bound.
+/// One cell in 37 of a whole multiplication: slopes, quotients, limbs, carries, indices, signs,
+/// scalars, hash states. Every one of them is bound.
 #[test]
 fn no_cell_of_a_multiplication_can_be_changed() {
     let (built, _) = build(&[(Size::Short(0x1234_5677), g(2))], &[]);
-    assert!(built.satisfied());
-    let step = 331;
-    assert!(built.len() / step > 200, "a sample of some hundred cells");
-    for at in (0..built.len()).step_by(step) {
-        let cell = built.cell(at);
-        let free = built.satisfied_with(&cell, *cell.value() + Fr::ONE);
-        assert!(!free, "cell {at} of {} is free", built.len());
+    let sheet = built.sheet();
+    assert_eq!(sheet.check(), Ok(()));
+    let cells = sheet.block_cells();
+    for (column, row) in cells.into_iter().step_by(307) {
+        let changed = sheet.with(column, row, sheet.at(column, row) + Fr::ONE);
+        assert!(changed.check().is_err(), "column {column}, row {row}");
     }
 }
 
 #[test]
 fn the_result_is_bound() {
-    let (built, result) = build(&[(Size::Short(77), g(2))], &[]);
-    for cell in cells(&result) {
+    let (built, shown) = Built::new(|ecc, ctx| {
+        let point = ecc.load(ctx, g(2)).1.point;
+        let scalar = scalar(ctx, Size::Short(77));
+        let seed = ctx.load_witness(Fr::from(4));
+        let terms = Terms { points: vec![(scalar, point)], constants: Vec::new() };
+        let sum = multiply(ecc, ctx, (PURPOSE, seed), terms);
+        limbs_of(&sum).map(|limb| ecc.gates().cell(ctx, limb)).collect::<Vec<Cell>>()
+    });
+    for cell in shown {
         assert!(!built.satisfied_with(&cell, *cell.value() + Fr::ONE));
     }
 }
 
 /// Multiplies with digits the prover chose.
-fn with_digits(scalar: Fr, digits: &[(bool, usize)]) -> (bool, G1Affine) {
+fn with_digits(scalar: Fr, digits: &[SignedDigit]) -> (bool, G1Affine) {
     let (built, point) = Built::new(|ecc, ctx| {
-        let fq = ecc.coordinates();
+        let gates = ecc.gates();
         let cell = ctx.load_witness(scalar);
-        let digits = constrain_digits(ctx, fq.gate(), cell, digits);
-        let (_, point) = ecc.load(ctx, g(2));
-        let term = Term::new(digits, table(fq, ctx, point));
+        let point = ecc.load(ctx, g(2)).1.point;
+        let table = table(gates, point);
+        let read = Operand::constant(Fr::ZERO);
+        let term = Term { table, bits: POINT_BITS, digits: digits.to_vec(), scalar: cell, read };
         let seed = ctx.load_witness(Fr::from(4));
         let offset = offset(ecc, ctx, PURPOSE, seed);
-        sum_from(fq, ctx, offset, (vec![term], Vec::new()))
+        sum_from(gates, offset.point, vec![term], &[])
     });
     (built.satisfied(), affine(&point))
 }
@@ -145,7 +174,7 @@ fn a_second_digit_string_of_a_full_scalar_gives_the_same_point() {
     let order = BigInt::from(modulus::<Fr>());
     let number = BigInt::from(12_345);
     for other in [&number + &order * 2, &number - &order * 2, &number + &order * 4] {
-        let (satisfied, point) = with_digits(scalar, &digits_of(other, FULL));
+        let (satisfied, point) = with_digits(scalar, &digits_of(other, POINT_BITS, FULL));
         assert!(satisfied);
         assert_eq!(point, (g(2) * scalar).to_affine());
     }
@@ -154,20 +183,20 @@ fn a_second_digit_string_of_a_full_scalar_gives_the_same_point() {
 #[test]
 fn digits_of_another_scalar_are_refused() {
     let scalar = Fr::from(12_345);
-    for count in [SHORT, FULL] {
-        let right = digits(scalar, count);
+    for top in [SHORT, FULL] {
+        let right = digits(scalar, POINT_BITS, top);
         assert!(with_digits(scalar, &right).0);
         let (mut index, mut sign) = (right.clone(), right);
-        index[3].1 ^= 1;
-        sign[3].0 ^= true;
+        index[3].index ^= 1;
+        sign[3].negative ^= true;
         assert!(!with_digits(scalar, &index).0 && !with_digits(scalar, &sign).0);
     }
 }
 
 #[test]
-#[should_panic(expected = "32 digits hold the number")]
+#[should_panic(expected = "32 digits of 4 bits hold the number")]
 fn a_short_scalar_has_no_second_string() {
-    digits_of(BigInt::from(12_345) + BigInt::from(modulus::<Fr>()) * 2, SHORT);
+    digits_of(BigInt::from(12_345) + BigInt::from(modulus::<Fr>()) * 2, POINT_BITS, SHORT);
 }
 
 /// Why the offset must be a hash: with one the prover chose, an addition of equal points leaves
@@ -177,13 +206,12 @@ fn a_chosen_offset_makes_a_wrong_sum_provable() {
     let scalar = crate::poseidon::from_u128(u128::MAX);
     // The highest digit is 15: the first addition is offset + 15·P.
     let (built, result) = Built::new(|ecc, ctx| {
-        let fq = ecc.coordinates();
+        let gates = ecc.gates();
         let cell = ctx.load_witness(scalar);
-        let digits = assign_digits(ctx, fq.gate(), cell, SHORT);
-        let (_, point) = ecc.load(ctx, g(2));
-        let term = Term::new(digits, table(fq, ctx, point));
-        let (_, chosen) = ecc.load(ctx, g(30));
-        sum_from(fq, ctx, chosen, (vec![term], Vec::new()))
+        let point = ecc.load(ctx, g(2)).1.point;
+        let term = Term::new(table(gates, point), cell, (POINT_BITS, SHORT));
+        let chosen = ecc.load(ctx, g(30)).1.point;
+        sum_from(gates, chosen, vec![term], &[])
     });
     assert!(built.satisfied(), "every constraint holds");
     let right: G1Affine = (g(2) * scalar).to_affine();

@@ -27,7 +27,7 @@ fn judge_words(kind: Kind, words: &[Fr]) -> Result<Accepted, Refusal> {
 fn an_honest_proof_of_every_kind_is_accepted_with_its_words() {
     for kind in Kind::ALL {
         let mut words = honest(kind);
-        let first = if kind == Kind::Root { ACCUMULATOR } else { WORDS + 1 };
+        let first = if kind == Kind::Root { ROOT_ACCUMULATOR } else { WORDS + 1 };
         words[first] = Fr::from(77);
         let accepted = judge_words(kind, &words).unwrap();
         assert_eq!((accepted.kind(), accepted.words().len()), (kind, words.len() - first));
@@ -51,15 +51,15 @@ fn a_foreign_self_digest_is_refused() {
 fn a_second_encoding_of_the_accumulator_is_refused() {
     for coordinate in 0..4 {
         let mut words = honest(Kind::Merge);
-        let at = 3 * coordinate;
-        let number = words[at..at + 3]
+        let at = LIMBS * coordinate;
+        let number = words[at..at + LIMBS]
             .iter()
             .rev()
-            .fold(BigUint::default(), |number, limb| (number << BITS) + fe_to_biguint(limb));
+            .fold(BigUint::default(), |number, limb| (number << LIMB_BITS) + fe_to_biguint(limb));
         let number = number + modulus::<Fq>();
-        for limb in 0..3 {
-            let mask = (BigUint::from(1u8) << BITS) - 1u8;
-            words[at + limb] = biguint_to_fe(&((&number >> (BITS * limb)) & mask));
+        for limb in 0..LIMBS {
+            let mask = (BigUint::from(1u8) << LIMB_BITS) - 1u8;
+            words[at + limb] = biguint_to_fe(&((&number >> (LIMB_BITS * limb)) & mask));
         }
         assert_eq!(judge_words(Kind::Merge, &words), Err(Refusal::Accumulator));
     }
@@ -67,14 +67,14 @@ fn a_second_encoding_of_the_accumulator_is_refused() {
 
 #[test]
 fn limbs_out_of_range_and_points_that_are_none_are_refused() {
-    let big: Fr = biguint_to_fe(&(BigUint::from(1u8) << BITS));
+    let big: Fr = biguint_to_fe(&(BigUint::from(1u8) << LIMB_BITS));
     let mut carried_over = honest(Kind::Kernel);
     carried_over[0] += big;
     carried_over[1] -= Fr::ONE;
     let mut off_curve = honest(Kind::Kernel);
     off_curve[0] += Fr::ONE;
     let mut identity = honest(Kind::Kernel);
-    identity[..6].fill(Fr::ZERO);
+    identity[..2 * LIMBS].fill(Fr::ZERO);
     for words in [carried_over, off_curve, identity] {
         assert_eq!(judge_words(Kind::Kernel, &words), Err(Refusal::Accumulator));
     }
@@ -93,7 +93,7 @@ fn a_client_cannot_carry_anything() {
         // False, and true but not the constant one.
         for pair in [(twice(setup.tau_g), setup.g), (twice(setup.tau_g), twice(setup.g))] {
             let mut words = honest(kind);
-            words[..ACCUMULATOR].copy_from_slice(&limbs(pair.0, pair.1));
+            words[..ACCUMULATOR].copy_from_slice(&limbs(kind, pair.0, pair.1));
             assert_eq!(judge_words(kind, &words), Err(Refusal::Accumulator));
         }
     }
@@ -104,7 +104,7 @@ fn a_carried_claim_is_settled_with_the_real_keys() {
     let setup = *FORGE.verifying.setup();
     let mut false_claim = honest(Kind::Base);
     let twice = (setup.tau_g * Fr::from(2)).to_affine();
-    false_claim[..ACCUMULATOR].copy_from_slice(&limbs(twice, setup.g));
+    false_claim[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, twice, setup.g));
     assert_eq!(judge_words(Kind::Base, &false_claim), Err(Refusal::Claim));
 
     // left + s·V + g·G = τG, where V is a commitment of the vm key: true.
@@ -116,7 +116,7 @@ fn a_carried_claim_is_settled_with_the_real_keys() {
     let commitment = FORGE.verifying.protocol(Kind::Vm).preprocessed[index];
     let left = setup.tau_g - (commitment * s).to_affine() - (setup.g * g).to_affine();
     let mut words = honest(Kind::Merge);
-    words[..ACCUMULATOR].copy_from_slice(&limbs(left.to_affine(), setup.g));
+    words[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, left.to_affine(), setup.g));
     (words[vm], words[GENERATOR]) = (s, g);
     judge_words(Kind::Merge, &words).unwrap();
     // The same scalar moved to another slot, dropped, doubled.
@@ -137,7 +137,7 @@ fn a_false_accumulator_in_a_root_proof_is_refused() {
     let setup = *FORGE.verifying.setup();
     let mut words = honest(Kind::Root);
     let twice = (setup.tau_g * Fr::from(2)).to_affine();
-    words[..ACCUMULATOR].copy_from_slice(&limbs(twice, setup.g));
+    words[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, twice, setup.g));
     assert_eq!(judge_words(Kind::Root, &words), Err(Refusal::Claim));
 }
 
@@ -237,8 +237,8 @@ fn words_no_parent_could_sum_are_refused() {
         (Kind::Merge, payee, 160),
         (Kind::Merge, aux, 64),
         (Kind::Vm, payee, 160),
-        (Kind::Root, ACCUMULATOR + 6, 64),
-        (Kind::Root, ACCUMULATOR + 7, 64),
+        (Kind::Root, ROOT_ACCUMULATOR + 6, 64),
+        (Kind::Root, ROOT_ACCUMULATOR + 7, 64),
     ] {
         let mut words = honest(kind);
         words[at] = power(bits) - Fr::ONE;

@@ -6,6 +6,7 @@
 
 use super::Proof;
 use crate::{
+    gates::{LIMB_BITS, LIMBS},
     poseidon::{Fr, to_word},
     recursion::family::{ProofLayout, WORDS},
     setup::keys::{VerifyingKeys, point_bytes},
@@ -13,7 +14,6 @@ use crate::{
 };
 use protocol::{Kind, Word};
 use snark_verifier::util::arithmetic::fe_to_limbs;
-use snark_verifier_sdk::{BITS, LIMBS};
 
 /// Exact length of a proof of `kind`, in bytes.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn tx_proof(keys: &VerifyingKeys, tx: &Tx, proof: Vec<u8>) -> Proof {
 fn tx_instances(keys: &VerifyingKeys, tx: &Tx) -> Vec<Word> {
     let setup = keys.setup();
     let coordinates = [setup.tau_g, setup.g].into_iter().flat_map(|point| [point.x, point.y]);
-    let limbs = coordinates.flat_map(fe_to_limbs::<_, Fr, LIMBS, BITS>);
+    let limbs = coordinates.flat_map(fe_to_limbs::<_, Fr, LIMBS, LIMB_BITS>);
     let mut words: Vec<Fr> = limbs.collect();
     words.resize(WORDS + 1, Fr::zero());
     words.extend(tx.words().to_array());

@@ -77,8 +77,7 @@ fn a_false_witness_does_not_satisfy_its_circuit() {
     for (tx, holds) in [(input(), true), (wrong, false)] {
         let input = Input::Tx(tx);
         let builder = Builder { keys: &FIXTURE.keys, children: &[], input: &input };
-        let circuit = builder.build(CircuitBuilderStage::Mock, None).unwrap();
-        assert_eq!(satisfied(&circuit).is_ok(), holds);
+        assert_eq!(builder.build().unwrap().check().is_ok(), holds);
     }
 }
 

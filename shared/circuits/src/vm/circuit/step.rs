@@ -220,7 +220,7 @@ impl Fixed<'_> {
         let gate = self.chips.gate();
         let parts = operands.map(|operand| self.chips.split(ctx, operand, LT_BITS));
         let [[low_b, high_b], [low_c, high_c]] = parts;
-        let value = self.chips.range.is_less_than(ctx, low_b, low_c, LT_BITS);
+        let value = self.chips.gates.is_less_than(ctx, low_b, low_c, LT_BITS);
         // Two numbers below 2^126: their sum is 0 only when both are.
         let high = gate.add(ctx, high_b, high_c);
         let small = gate.is_zero(ctx, high);

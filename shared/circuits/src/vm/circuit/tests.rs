@@ -13,10 +13,10 @@ use crate::vm::asm::assemble;
 use crate::vm::tests::{PROGRAMS, fr};
 use crate::vm::{Execution, Instruction, Op, log_hash, run as interpret};
 
-/// Lookup bits of `vm` at k = 16.
-const LOOKUP_BITS: usize = 15;
-/// Cells of the family's four advice columns at k = 16, less the rows a circuit cannot use.
-const CAPACITY: usize = 4 * (65_536 - 16);
+/// Lookup bits of `vm` at k = 14.
+const LOOKUP_BITS: u32 = 13;
+/// Rows at k = 14, less those a circuit cannot use.
+const CAPACITY: usize = 16_384 - 40;
 
 fn prove(input: &VmInput) -> (Built, Words) {
     build(LOOKUP_BITS, |ctx, range| {
@@ -62,7 +62,7 @@ fn shipped() -> Vec<VmInput> {
 #[test]
 fn the_shipped_programs_are_provable_whether_they_revert_or_not() {
     for input in shipped() {
-        let (mut built, words) = prove(&input);
+        let (built, words) = prove(&input);
         assert!(built.satisfied());
         assert_eq!(words, input.check().unwrap());
     }
@@ -72,14 +72,14 @@ fn the_shipped_programs_are_provable_whether_they_revert_or_not() {
 fn the_layout_fits_and_never_depends_on_the_witness() {
     let shape = |input: &VmInput| -> Shape { prove(input).0.shape() };
     let expected = shape(&VmInput::placeholder());
-    assert!(expected.cells <= CAPACITY, "{} cells", expected.cells);
+    assert!(expected.rows <= CAPACITY, "{} rows", expected.rows);
     for input in shipped() {
         assert_eq!(shape(&input), expected);
     }
 }
 
 #[test]
-fn the_mock_prover_accepts_a_swap_at_k_16() {
+fn the_mock_prover_accepts_a_swap_at_k_14() {
     let (built, _) = prove(&shipped()[3]);
     assert!(built.satisfied_by_mock_prover());
 }
@@ -123,7 +123,7 @@ fn circuit_and_interpreter_agree_on_random_programs() {
         let program = random_program(&mut rng);
         let read = |slot: Fr| if slot == fr(2) { fr(0) } else { slot + fr(3) };
         let (input, execution) = witness(program, args, read);
-        let (mut built, words) = prove(&input);
+        let (built, words) = prove(&input);
         assert!(built.satisfied(), "round {round}: {:?}", input.program.instructions());
         assert_eq!(words, input.check().unwrap(), "round {round}: {execution:?}");
         assert_eq!(words.end, log_hash(&execution.log));
@@ -159,7 +159,7 @@ fn every_cause_of_a_revert_is_provable() {
         let (input, execution) = witness(assemble(text).unwrap(), args, |slot| slot + fr(1));
         assert!(execution.reverted, "{text}");
         assert!(execution.log.iter().all(|access| access.new == access.old));
-        let (mut built, words) = prove(&input);
+        let (built, words) = prove(&input);
         assert!(built.satisfied(), "{text}");
         assert_eq!(words, input.check().unwrap(), "{text}");
     }
@@ -169,7 +169,7 @@ fn every_cause_of_a_revert_is_provable() {
 fn accepts(input: &VmInput, change: impl FnOnce(&mut Free<'_>)) -> bool {
     let mut free = Free::of(input);
     change(&mut free);
-    let (mut built, _) = build(LOOKUP_BITS, |ctx, range| run(ctx, &Chips::new(range), &free));
+    let (built, _) = build(LOOKUP_BITS, |ctx, range| run(ctx, &Chips::new(range), &free));
     built.satisfied()
 }
 
@@ -194,7 +194,7 @@ fn a_proof_of_another_program_says_another_call() {
     let named = input.call;
     input.program = assemble(PROGRAMS[0]).unwrap();
     assert_eq!(input.check().unwrap_err().code(), "WIT-004");
-    let (mut built, words) = prove(&input);
+    let (built, words) = prove(&input);
     assert!(built.satisfied(), "it is a proof of some call");
     assert_ne!(words.start, named.hash(), "but not of this one");
 }
@@ -212,7 +212,7 @@ fn a_slot_touched_twice_stands_once_in_the_log() {
     let (input, execution) = witness(assemble(text).unwrap(), [1, 2, 3, 4].map(fr), |_| fr(5));
     assert_eq!(execution.slots, [fr(1), fr(5)]);
     assert_eq!(execution.log[1].new, fr(3));
-    let (mut built, words) = prove(&input);
+    let (built, words) = prove(&input);
     assert!(built.satisfied());
     assert_eq!(words.end, log_hash(&execution.log));
 }
@@ -224,7 +224,7 @@ fn another_old_value_is_another_log() {
     let log = |old: Fr| {
         let mut free = Free::of(input);
         free.olds[0] = old;
-        let (mut built, [_, log]) = build(LOOKUP_BITS, |ctx, range| {
+        let (built, [_, log]) = build(LOOKUP_BITS, |ctx, range| {
             run(ctx, &Chips::new(range), &free).map(|cell| *cell.value())
         });
         assert!(built.satisfied());

@@ -1,0 +1,658 @@
+//! Constraints left out one at a time: for each a false witness that breaks it and nothing else.
+//!
+//! A witness that breaks one constraint only would be accepted by a circuit without it. So every
+//! case below shows that its constraint is needed, and that it is there.
+
+use super::*;
+use crate::gates::{
+    Gates, Table,
+    check::Broken,
+    sheet::Sheet,
+    tests::{constant, g, sheet},
+};
+use halo2_base::{
+    Context,
+    utils::{biguint_to_fe, modulus},
+};
+
+/// Numbers of the gates and of the lookup of table entries.
+const FULL: usize = 1;
+const PARTIAL: usize = 2;
+const PRODUCT: usize = 3;
+const ADDITION: usize = 4;
+const PICK: usize = LANES;
+
+/// What a false witness may break.
+#[derive(Clone, Copy, Debug)]
+enum Only {
+    Copies,
+    /// Polynomials of a gate.
+    Gate(usize, &'static [usize]),
+    /// Chunks.
+    Chunks,
+    /// The lookup of table entries.
+    Pick,
+}
+
+impl Only {
+    fn allows(self, broken: Broken) -> bool {
+        match (self, broken) {
+            (Self::Copies, Broken::Copy { .. }) => true,
+            (Self::Gate(gate, some), Broken::Gate { gate: other, polynomial, .. }) => {
+                gate == other && some.contains(&polynomial)
+            }
+            (Self::Chunks, Broken::Lookup { lookup, .. }) => lookup < PICK,
+            (Self::Pick, Broken::Lookup { lookup, .. }) => lookup == PICK,
+            (
+                Self::Copies | Self::Gate(..) | Self::Chunks | Self::Pick,
+                Broken::Copy { .. } | Broken::Gate { .. } | Broken::Lookup { .. },
+            ) => false,
+        }
+    }
+}
+
+fn breaks(name: &str, only: Only, circuit: impl FnOnce(&Gates, &mut Context<Fr>)) {
+    breaks_sheet(name, only, &sheet(17, circuit));
+}
+
+fn breaks_sheet(name: &str, only: Only, sheet: &Sheet) {
+    let broken = sheet.broken(1000);
+    assert!(!broken.is_empty(), "{name}: nobody notices");
+    let other = broken.iter().find(|broken| !only.allows(**broken));
+    assert_eq!(other, None, "{name} is to break {only:?} and nothing else");
+}
+
+fn fr(value: &BigInt) -> Fr {
+    let r = BigInt::from(modulus::<Fr>());
+    let reduced: BigInt = ((value % &r) + &r) % &r;
+    biguint_to_fe(&reduced.to_biguint().unwrap())
+}
+
+fn fq(value: &BigInt) -> Fq {
+    let reduced: BigInt = ((value % p()) + p()) % p();
+    biguint_to_fe(&reduced.to_biguint().unwrap())
+}
+
+/// p-sized numbers that are all different.
+fn number(seed: u64) -> Number {
+    Number::constant(&integer(&(Fq::from(seed) + Fq::from(3)).pow_vartime([7 + seed, 1 << 20])))
+}
+
+/// A copy of `right` whose cells hold `wrong`.
+fn mislabelled(right: &Number, wrong: &Number) -> Number {
+    Number {
+        limbs: std::array::from_fn(|i| Operand {
+            source: right.limbs[i].source,
+            value: wrong.limbs[i].value,
+        }),
+    }
+}
+
+fn constants(values: &Coefficients) -> Number {
+    Number { limbs: values.each_ref().map(|value| Operand::constant(fr(value))) }
+}
+
+/// Overwrites a limb's running sum; what does not fit stands in the last chunk.
+fn put_limb(block: &mut Block, first: usize, i: usize, value: &BigInt) {
+    let (column, row) = lane(first, i);
+    for chunk in 0..4 {
+        block.put((column, row + chunk), fr(&(value >> (chunk * CHUNK_BITS))));
+    }
+}
+
+fn limbs(value: &BigInt) -> Coefficients {
+    std::array::from_fn(|i| {
+        let limb: BigInt = value >> (i * LIMB_BITS);
+        if i + 1 == LIMBS { limb } else { limb % (BigInt::from(1) << LIMB_BITS) }
+    })
+}
+
+/// One product's factors: A, B, X, C, D, L.
+fn factors() -> [Number; 6] {
+    [1, 2, 3, 4, 5, 6].map(number)
+}
+
+fn product_of(numbers: &[Number; 6]) -> Factors<'_> {
+    let [a, b, x, c, d, l] = numbers;
+    Factors { a, b, x, c, d, l }
+}
+
+/// A product that shows this result and this quotient (its offset added), both perhaps false, with
+/// carries that fit them.
+fn product_with(result: &Coefficients, quotient: &Coefficients) -> Block {
+    let numbers = factors();
+    let (mut block, _) = product(0, &product_of(&numbers));
+    let rest = minus(&product_of(&numbers).coefficients(), result);
+    let mut tops = moved_top(&limbs_of(&integer(&constants(result).coordinate())));
+    for (i, (low, top)) in carries(&rest, quotient, QUOTIENT_OFFSET).into_iter().enumerate() {
+        put_limb(&mut block, product_at::CARRY, i, &low.into());
+        tops |= top << ((i + 1) * CHUNK_BITS);
+    }
+    for i in 0..LIMBS {
+        put_limb(&mut block, product_at::RESULT, i, &result[i]);
+        put_limb(&mut block, product_at::QUOTIENT, i, &quotient[i]);
+    }
+    put_limb(&mut block, product_at::TOPS, 0, &tops.into());
+    block
+}
+
+/// E and the true result and quotient (its offset added).
+fn true_product() -> (BigInt, BigInt, BigInt) {
+    let numbers = factors();
+    let Factors { a, b, x, c, d, l } = product_of(&numbers);
+    let value = a.value() * (b.value() - x.value()) + c.value() * d.value() - l.value();
+    let result: BigInt = ((&value % p()) + p()) % p();
+    let quotient: BigInt = (&value - &result) / p() + (BigInt::from(1) << 255);
+    (value, result, quotient)
+}
+
+fn push(block: Block) -> impl FnOnce(&Gates, &mut Context<Fr>) {
+    |gates, _| {
+        gates.push(block);
+    }
+}
+
+/// 2^256·r: what E − q·p may be a multiple of without being 0.
+fn wrap() -> BigInt {
+    BigInt::from(modulus::<Fr>()) << 256
+}
+
+#[test]
+fn every_input_of_a_product_is_a_copy() {
+    let (right, wrong) = (factors(), number(77));
+    for i in 0..right.len() {
+        let mut numbers = right.clone();
+        numbers[i] = mislabelled(&right[i], &wrong);
+        breaks(&format!("input {i}"), Only::Copies, push(product(0, &product_of(&numbers)).0));
+    }
+}
+
+#[test]
+fn a_products_result_and_quotient_are_in_their_range() {
+    let (value, result, quotient) = true_product();
+    let base = BigInt::from(1) << LIMB_BITS;
+    let fine = product_with(&limbs(&result), &limbs(&quotient));
+    assert_eq!(sheet(17, push(fine)).check(), Ok(()));
+    // The same number plus p: the quotient is one less.
+    let second = product_with(&limbs(&(&result + p())), &limbs(&(&quotient - 1)));
+    breaks("top of the result", Only::Gate(PRODUCT, &[3]), push(second));
+    // The same number with a carry moved between its limbs.
+    let moved = |number: &BigInt| {
+        let mut limbs = limbs(number);
+        limbs[0] += &base;
+        limbs[1] -= 1;
+        limbs
+    };
+    let block = product_with(&moved(&result), &limbs(&quotient));
+    breaks("limbs of the result", Only::Chunks, push(block));
+    let block = product_with(&limbs(&result), &moved(&quotient));
+    breaks("limbs of the quotient", Only::Chunks, push(block));
+    // E − q·p = −2^256·r: both checks hold and the result is wrong.
+    let wrong = integer(&fq(&(&value + wrap())));
+    let wrong = BigInt::from(wrong);
+    let large = (&value - &wrong + wrap()) / p() + (BigInt::from(1) << 255);
+    let block = product_with(&limbs(&wrong), &limbs(&large));
+    breaks("top of the quotient", Only::Chunks, push(block));
+}
+
+/// A wrong result and a quotient so that the product holds modulo r: r in place of p.
+fn modulo_r_only() -> (BigInt, BigInt) {
+    let (_, result, quotient) = true_product();
+    let order = BigInt::from(modulus::<Fr>());
+    (result - p() + order, quotient + 1)
+}
+
+#[test]
+fn a_products_equations_and_carries_are_needed() {
+    let (_, result, quotient) = true_product();
+    // Modulo 2^256 only: five times p is nearly 2^256.
+    let numbers: Vec<_> = (1..16).map(|k| (k, &result - p() * k)).collect();
+    let modulo = |value: &BigInt| {
+        let whole = BigInt::from(1) << 256;
+        ((value % &whole) + &whole) % &whole
+    };
+    let largest = BigInt::from(TOP) << 240;
+    let found = numbers.iter().find(|(_, wrong)| modulo(wrong) < largest);
+    let (k, wrong) = found.unwrap();
+    let block = product_with(&limbs(&modulo(wrong)), &limbs(&(&quotient + *k)));
+    breaks("modulo r", Only::Gate(PRODUCT, &[0]), push(block));
+    let (wrong, quotient) = modulo_r_only();
+    let block = product_with(&limbs(&wrong), &limbs(&quotient));
+    breaks("modulo 2^256", Only::Gate(PRODUCT, &[1, 2]), push(block.clone()));
+    // The same with carries out of their range that make the limb equations hold in the field.
+    let rest = minus(&product_of(&factors()).coefficients(), &limbs(&wrong));
+    let mut shifted = limbs(&quotient);
+    shifted[3] -= QUOTIENT_OFFSET;
+    let rest = minus(&rest, &times(&shifted, &limbs(&p()))).each_ref().map(fr);
+    let (base, offset) = (fr(&(BigInt::from(1) << 64)), Fr::from(CARRY_OFFSET));
+    let square = base.square().invert().unwrap();
+    let first = (rest[0] + rest[1] * base) * square;
+    let second = (rest[2] + rest[3] * base + first) * square;
+    let (mut low, mut top) = (block.clone(), block);
+    for (i, carry) in [first, second].into_iter().enumerate() {
+        put_limb(&mut low, product_at::CARRY, i, &BigInt::ZERO);
+        let (column, row) = lane(product_at::CARRY, i);
+        low.put((column, row), carry + offset * base);
+        put_limb(&mut top, product_at::CARRY, i, &BigInt::ZERO);
+    }
+    let moved = moved_top(&limbs_of(&wrong.to_biguint().unwrap()));
+    put_limb(&mut low, product_at::TOPS, 0, &moved.into());
+    breaks("chunks of the carries", Only::Chunks, push(low));
+    // Tops: their running sum is built from the field elements.
+    let tops = [first, second].map(|carry| carry * base.invert().unwrap() + offset);
+    let chunk = Fr::from(1 << CHUNK_BITS);
+    let (column, row) = lane(product_at::TOPS, 0);
+    top.put((column, row + 3), Fr::ZERO);
+    top.put((column, row + 2), tops[1]);
+    top.put((column, row + 1), tops[0] + chunk * tops[1]);
+    top.put((column, row), Fr::from(moved) + chunk * (tops[0] + chunk * tops[1]));
+    breaks("tops of the carries", Only::Chunks, push(top));
+}
+
+/// 5·G, then plus entry 1 of a table of two.
+fn running() -> Running {
+    Running::from(&constant(g(5)))
+}
+
+fn table(gates: &Gates) -> Table {
+    gates.table(vec![constant(g(2)), constant(g(6))])
+}
+
+fn step(table: &Table) -> Step {
+    let entry = &table.entries[1];
+    Step {
+        tag: table.tag,
+        digit: Digit::Bits(2),
+        index: 1,
+        entry: [&entry.x, &entry.y].map(|number| integer(&number.coordinate())),
+        sign: None,
+        negative: false,
+        scalar: Operand::constant(Fr::from(9)),
+    }
+}
+
+#[test]
+fn every_input_of_an_addition_is_a_copy() {
+    // The sum before, so that slope and line are there.
+    let before = |gates: &Gates| {
+        let table = table(gates);
+        gates.add(&running(), &step(&table)).0
+    };
+    type Change = fn(&mut Running, &mut Step);
+    fn swap(it: &mut Number) {
+        *it = mislabelled(it, &number(78));
+    }
+    let changes: [(&str, Change); 7] = [
+        ("x of the sum", |sum, _| swap(&mut sum.x)),
+        ("slope before", |sum, _| swap(&mut sum.slope)),
+        ("x before", |sum, _| swap(&mut sum.through.x)),
+        ("y before", |sum, _| swap(&mut sum.through.y)),
+        ("sign before", |sum, _| sum.sign.value = -sum.sign.value),
+        ("scalar before", |_, step| step.scalar.value += Fr::ONE),
+        ("required sign", |_, step| {
+            let source = Source::Constant(Fr::ONE);
+            step.sign = Some(Operand { source, value: -Fr::ONE });
+        }),
+    ];
+    for (name, change) in changes {
+        breaks(name, Only::Copies, |gates, _| {
+            let mut sum = before(gates);
+            let mut step = step(&table(gates));
+            change(&mut sum, &mut step);
+            gates.add(&sum, &step);
+        });
+    }
+}
+
+#[test]
+fn an_addition_reads_its_table_and_its_scalar() {
+    breaks("entry", Only::Pick, |gates, _| {
+        let mut step = step(&table(gates));
+        step.entry = [g(99).x, g(99).y].map(|value| integer(&value));
+        gates.add(&running(), &step);
+    });
+    breaks("index beyond the table", Only::Gate(ADDITION, &[16]), |gates, _| {
+        let first = table(gates);
+        let other = gates.table(vec![constant(g(98)), constant(g(99))]);
+        let mut step = step(&first);
+        step.index = 2;
+        step.entry =
+            [&other.entries[0].x, &other.entries[0].y].map(|number| integer(&number.coordinate()));
+        let (mut block, ..) = addition(gates.next(), &running(), &step);
+        // Shifted, the index is no chunk; so another chunk is shown in its place.
+        block.sum(addition_at::INDEX, 2, 2);
+        gates.push(block);
+    });
+    breaks("index as a shifted chunk", Only::Chunks, |gates, _| {
+        let first = table(gates);
+        let other = gates.table(vec![constant(g(98)), constant(g(99))]);
+        let mut step = step(&first);
+        step.index = 2;
+        step.entry =
+            [&other.entries[0].x, &other.entries[0].y].map(|number| integer(&number.coordinate()));
+        gates.add(&running(), &step);
+    });
+    breaks("sign", Only::Gate(ADDITION, &[17]), |gates, _| {
+        let mut step = step(&table(gates));
+        step.sign = Some(Operand::constant(Fr::from(2)));
+        gates.add(&running(), &step);
+    });
+    breaks("scalar after", Only::Gate(ADDITION, &[18]), |gates, _| {
+        let (mut block, ..) = addition(gates.next() + 2, &running(), &step(&table(gates)));
+        block.put(addition_at::SCALAR_AFTER, Fr::from(1234));
+        gates.push(block);
+    });
+    breaks("scalar read", Only::Copies, |gates, ctx| {
+        let (_, read) = gates.add(&running(), &step(&table(gates)));
+        let scalar = ctx.load_witness(read.value + Fr::ONE);
+        gates.link(&scalar, read.source);
+    });
+    for (name, entry) in [("x of an entry", 0), ("y of an entry", 1)] {
+        breaks(name, Only::Copies, |gates, _| {
+            let mut wrong = constant(g(6));
+            let other = constant(g(7));
+            let number = if entry == 0 { &mut wrong.x } else { &mut wrong.y };
+            let with = if entry == 0 { &other.x } else { &other.y };
+            *number = mislabelled(number, with);
+            let table = gates.table(vec![constant(g(2)), wrong]);
+            gates.add(&running(), &step(&table));
+        });
+    }
+}
+
+/// An addition or doubling on a line that need not be the right one, and E of its slope.
+struct Lined {
+    block: Block,
+    line: Line,
+    slope: (BigInt, Coefficients),
+    /// x₁, x₂.
+    xs: [BigInt; 2],
+    offset: u64,
+}
+
+fn added(gates: &Gates, line: impl FnOnce(Line) -> Line) -> Lined {
+    let (running, step) = (running(), step(&table(gates)));
+    let line = line(chord(&running, &step));
+    let (block, ..) = addition_on(gates.next(), &running, &step, &line);
+    let slope = slope_of_sum(&Number::constant(&line.slope), &running, &step);
+    let xs = [running.x.value(), BigInt::from(step.entry[0].clone())];
+    Lined { block, line, slope, xs, offset: QUOTIENT_OFFSET }
+}
+
+fn doubled(_: &Gates, line: impl FnOnce(Line) -> Line) -> Lined {
+    let Point { x, y } = constant(g(5));
+    let line = line(tangent(&x, &y));
+    let (block, _) = doubling_on(0, [&x, &x], &y, &line);
+    let slope = slope_of_double(&Number::constant(&line.slope), &x, &y);
+    Lined { block, line, slope, xs: [x.value(), x.value()], offset: TANGENT_OFFSET }
+}
+
+impl Lined {
+    /// Shows a quotient (its offset added) of the slope's equation, with carries that fit.
+    fn show_slope(&mut self, quotient: &BigInt) {
+        let quotient = limbs(quotient);
+        let carries = carries(&self.slope.1, &quotient, self.offset);
+        for (i, limb) in quotient.iter().enumerate() {
+            put_limb(&mut self.block, addition_at::QUOTIENTS[0], i, limb);
+        }
+        for (i, (low, top)) in carries.into_iter().enumerate() {
+            put_limb(&mut self.block, addition_at::CARRY, i, &low.into());
+            self.put_top(i, top);
+        }
+    }
+
+    fn put_top(&mut self, i: usize, top: u64) {
+        let (column, row) = addition_at::TOPS;
+        self.block.put((column, row + i), Fr::from(top >> 2));
+        self.block.put((column + 1, row + i), Fr::from(top % 4));
+    }
+
+    fn show_x(&mut self, quotient: &BigInt) {
+        let quotient = limbs(quotient);
+        let (slope, x3) = (BigInt::from(self.line.slope.clone()), self.line.x.clone().into());
+        let square = times(&limbs(&slope), &limbs(&slope));
+        let sum = minus(&minus(&square, &limbs(&self.xs[0])), &limbs(&self.xs[1]));
+        let carries = carries(&minus(&sum, &limbs(&x3)), &quotient, QUOTIENT_OFFSET);
+        for (i, limb) in quotient.iter().enumerate() {
+            put_limb(&mut self.block, addition_at::QUOTIENTS[1], i, limb);
+        }
+        for (i, (low, top)) in carries.into_iter().enumerate() {
+            let (column, row) = addition_at::SPLIT_CARRIES[i];
+            self.block.sum((column, row), 2, low % (1 << 32));
+            self.block.sum((column + 1, row), 2, low >> 32);
+            self.put_top(i + 2, top);
+        }
+    }
+
+    fn x_value(&self) -> BigInt {
+        let (slope, x3) = (BigInt::from(self.line.slope.clone()), self.line.x.clone());
+        &slope * &slope - &self.xs[0] - &self.xs[1] - BigInt::from(x3)
+    }
+
+    /// A slope λ' for which E(λ') = −2^256·r modulo p: E is linear in λ, with this factor.
+    fn wrapping(self, factor: Fq) -> Line {
+        let slope = BigInt::from(self.line.slope.clone());
+        let wrong = fq(&slope) - fq(&(&self.slope.0 + wrap())) * factor.invert().unwrap();
+        let xs = self.xs.each_ref().map(fq);
+        Line { slope: integer(&wrong), x: integer(&(wrong.square() - xs[0] - xs[1])) }
+    }
+}
+
+type Lines = fn(&Gates, fn(Line) -> Line) -> Lined;
+
+fn same(line: Line) -> Line {
+    line
+}
+
+const SHIFT: usize = 255;
+
+#[test]
+fn slope_and_x_of_an_addition_are_numbers() {
+    let lines: [(&str, Lines); 2] = [
+        ("added", |gates, line| added(gates, line)),
+        ("doubled", |gates, line| doubled(gates, line)),
+    ];
+    for (name, lined) in lines {
+        breaks(&format!("{name}: top of x"), Only::Gate(ADDITION, &[15]), |gates, _| {
+            let mut wrong = lined(gates, |line| Line { x: line.x + modulus::<Fq>(), ..line });
+            let quotient = wrong.x_value() / p() + (BigInt::from(1) << SHIFT);
+            wrong.show_x(&quotient);
+            gates.push(wrong.block);
+        });
+        breaks(&format!("{name}: chunks of x"), Only::Chunks, |gates, _| {
+            let mut wrong = lined(gates, same);
+            let mut x = limbs(&wrong.line.x.clone().into());
+            x[0] += BigInt::from(1) << LIMB_BITS;
+            x[1] -= 1;
+            for (i, limb) in x.iter().enumerate() {
+                put_limb(&mut wrong.block, addition_at::SUM_X, i, limb);
+            }
+            gates.push(wrong.block);
+        });
+        breaks(&format!("{name}: wrong slope"), Only::Gate(ADDITION, &[0, 1, 2]), |gates, _| {
+            let wrong = lined(gates, |line| {
+                let slope = Number::constant(&(line.slope + 1u8)).coordinate();
+                Line { slope: integer(&slope), ..line }
+            });
+            let xs = wrong.xs.each_ref().map(fq);
+            let slope = Number::constant(&wrong.line.slope).coordinate();
+            let x = integer(&(slope.square() - xs[0] - xs[1]));
+            let line = Line { slope: wrong.line.slope.clone(), x };
+            let again = if wrong.offset == QUOTIENT_OFFSET {
+                let (running, step) = (running(), step(&table(gates)));
+                addition_on(gates.next(), &running, &step, &line).0
+            } else {
+                let Point { x, y } = constant(g(5));
+                doubling_on(0, [&x, &x], &y, &line).0
+            };
+            gates.push(again);
+        });
+        breaks(&format!("{name}: wrong x"), Only::Gate(ADDITION, &[3, 4, 5]), |gates, _| {
+            let wrong = lined(gates, |line| Line { x: line.x + 1u8, ..line });
+            gates.push(wrong.block);
+        });
+    }
+    // A slope plus p: q₁ and q₂ grow, and stay in their range for a small one.
+    let small = (2..400u64).find(|i| {
+        let x = Number::constant(&integer(&g(*i).x));
+        let y = Number::constant(&integer(&g(*i).y));
+        let line = tangent(&x, &y);
+        BigInt::from(line.slope) < p() / 4
+    });
+    breaks("top of the slope", Only::Gate(ADDITION, &[14]), |gates, _| {
+        let Point { x, y } = constant(g(small.unwrap()));
+        let line = tangent(&x, &y);
+        let line = Line { slope: line.slope + modulus::<Fq>(), x: line.x };
+        let (block, _) = doubling_on(0, [&x, &x], &y, &line);
+        gates.push(block);
+    });
+}
+
+#[test]
+fn quotients_of_an_addition_are_in_their_range() {
+    breaks("q₁ of an addition", Only::Chunks, |gates, _| {
+        let run = constant(g(6)).x.coordinate() - running().x.coordinate();
+        let line = added(gates, same).wrapping(run);
+        let mut wrong = added(gates, |_| line);
+        let quotient = (&wrong.slope.0 + wrap()) / p() + (BigInt::from(1) << SHIFT);
+        wrong.show_slope(&quotient);
+        gates.push(wrong.block);
+    });
+    breaks("q₁ of a doubling", Only::Chunks, |gates, _| {
+        let line = doubled(gates, same).wrapping(constant(g(5)).y.coordinate().double());
+        let mut wrong = doubled(gates, |_| line);
+        let offset = BigInt::from(TANGENT_OFFSET) << 192;
+        let quotient = (&wrong.slope.0 + wrap()) / p() + offset;
+        wrong.show_slope(&quotient);
+        gates.push(wrong.block);
+    });
+    breaks("q₂", Only::Chunks, |gates, _| {
+        let mut wrong = added(gates, |line| {
+            let x = fq(&(BigInt::from(line.x.clone()) + wrap()));
+            Line { x: integer(&x), ..line }
+        });
+        let quotient = (wrong.x_value() + wrap()) / p() + (BigInt::from(1) << SHIFT);
+        wrong.show_x(&quotient);
+        gates.push(wrong.block);
+    });
+}
+
+/// Carries that make the limb equations hold in the field for a quotient and an x that are right
+/// modulo r only.
+#[test]
+fn carries_of_an_addition_are_in_their_range() {
+    let wrong = |gates: &Gates| {
+        let right = added(gates, same);
+        let quotient = right.x_value() / p() + (BigInt::from(1) << SHIFT) + 1;
+        let order = modulus::<Fr>();
+        let x = &right.line.x + order - modulus::<Fq>();
+        let mut wrong = added(gates, |line| Line { x, ..line });
+        wrong.show_x(&quotient);
+        let slope = BigInt::from(wrong.line.slope.clone());
+        let square = times(&limbs(&slope), &limbs(&slope));
+        let sum = minus(&minus(&square, &limbs(&wrong.xs[0])), &limbs(&wrong.xs[1]));
+        let rest = minus(&sum, &limbs(&wrong.line.x.clone().into()));
+        let mut shifted = limbs(&quotient);
+        shifted[3] -= QUOTIENT_OFFSET;
+        let rest = minus(&rest, &times(&shifted, &limbs(&p()))).each_ref().map(fr);
+        let base = fr(&(BigInt::from(1) << LIMB_BITS));
+        let square = base.square().invert().unwrap();
+        let first = (rest[0] + rest[1] * base) * square;
+        let second = (rest[2] + rest[3] * base + first) * square;
+        (wrong, [first, second], base)
+    };
+    let offset = Fr::from(CARRY_OFFSET);
+    breaks("low parts", Only::Chunks, |gates, _| {
+        let (mut wrong, carries, base) = wrong(gates);
+        for (i, carry) in carries.into_iter().enumerate() {
+            let (column, row) = addition_at::SPLIT_CARRIES[i];
+            wrong.block.sum((column, row), 2, 0);
+            wrong.block.sum((column + 1, row), 2, 0);
+            wrong.block.put((column, row), carry + offset * base);
+            wrong.put_top(i + 2, 0);
+        }
+        gates.push(wrong.block);
+    });
+    let halves = [Fr::from(4).invert().unwrap(), Fr::ONE];
+    for (half, factor) in halves.into_iter().enumerate() {
+        breaks("tops", Only::Gate(ADDITION, &[8, 9, 12, 13]), |gates, _| {
+            let (mut wrong, carries, base) = wrong(gates);
+            for (i, carry) in carries.into_iter().enumerate() {
+                let (column, row) = addition_at::SPLIT_CARRIES[i];
+                wrong.block.sum((column, row), 2, 0);
+                wrong.block.sum((column + 1, row), 2, 0);
+                wrong.put_top(i + 2, 0);
+                let top = carry * base.invert().unwrap() + offset;
+                let top = top * factor;
+                let (column, row) = addition_at::TOPS;
+                wrong.block.put((column + half, row + i + 2), top);
+            }
+            gates.push(wrong.block);
+        });
+    }
+}
+
+#[test]
+fn every_input_of_a_doubling_is_a_copy() {
+    let Point { x, y } = constant(g(5));
+    let other = mislabelled(&x, &number(79));
+    let cases = [("x", [&other, &x], &y), ("x again", [&x, &other], &y)];
+    for (name, xs, y) in cases {
+        breaks(name, Only::Copies, |gates, _| {
+            let mut line = tangent(xs[0], y);
+            let slope = Number::constant(&line.slope).coordinate();
+            line.x = integer(&(slope.square() - xs[0].coordinate() - xs[1].coordinate()));
+            gates.push(doubling_on(0, xs, y, &line).0);
+        });
+    }
+    let wrong = mislabelled(&y, &number(80));
+    breaks("y", Only::Copies, push(doubling(0, &x, &wrong).0));
+}
+
+#[test]
+fn points_that_are_loaded_are_on_the_curve_and_below_p() {
+    breaks("on the curve", Only::Copies, |gates, _| {
+        gates.load_point([g(5).x, g(5).y + Fq::ONE]);
+    });
+    breaks("below p", Only::Copies, |gates, _| {
+        gates.load_integer(&(modulus::<Fq>() + 5u8));
+    });
+    breaks("native value", Only::Copies, |gates, ctx| {
+        let mut x = gates.load(g(5).x);
+        x.limbs[1].value += Fr::ONE;
+        gates.native(ctx, &x);
+    });
+}
+
+#[test]
+fn a_permutations_inputs_are_copies_and_its_rounds_are_bound() {
+    let words = [Fr::from(1), Fr::from(2), Fr::from(3)];
+    for i in 0..words.len() {
+        breaks("input of a permutation", Only::Copies, |gates, _| {
+            let mut state = words.map(Operand::constant);
+            state[i].value += Fr::ONE;
+            gates.permute(state);
+        });
+    }
+    let honest = sheet(17, |gates, _| {
+        gates.permute(words.map(Operand::constant));
+    });
+    let next =
+        |column: usize, row: usize| honest.with(column, row, honest.at(column, row) + Fr::ONE);
+    // Row 1 is the first of the permutation; rows 5 to 23 are partial rounds.
+    for (name, gate, polynomials, changed) in [
+        ("square of a full round", FULL, &[0usize, 3, 4, 5][..], next(3, 1)),
+        ("square of a partial round", PARTIAL, &[0, 1], next(3, 5)),
+        ("fifth power of a partial round", PARTIAL, &[1, 2, 3, 4, 5, 6, 7, 8], next(4, 5)),
+        ("output", FULL, &[4], next(1, 28)),
+    ] {
+        let broken = changed.broken(100);
+        assert!(!broken.is_empty(), "{name}");
+        for broken in broken {
+            let Broken::Gate { gate: found, polynomial, .. } = broken else {
+                panic!("{name}: {broken:?}")
+            };
+            assert!(found == gate && polynomials.contains(&polynomial), "{name}: {broken:?}");
+        }
+    }
+}

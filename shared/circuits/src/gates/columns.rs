@@ -1,0 +1,257 @@
+//! The columns of every circuit, and the gates on them.
+//!
+//! | columns | what |
+//! |---|---|
+//! | 9 advice | 0 to 5 are *lanes*: columns the range lookup sees |
+//! | 11 fixed | [`Fix`] |
+//! | 1 instance | the public words |
+//!
+//! That is the *wide* layout, of all circuits but `root`. A proof's verifier on L1 pays for every
+//! commitment, so `root` is *narrow*: the same gates, folded into 5 columns and twice the rows. A
+//! block's columns come to stand one below the other ([`Layout::in_block`]), a row's cells in two
+//! rows ([`Layout::in_row`]). Nothing else differs: not a gate, not a lookup, no witness.
+//!
+//! A fixed column may hold several selectors as small numbers, as far as degree 5 allows: every
+//! fixed column is five more commitments that `root` multiplies out.
+
+use super::{bounds, curve, hash};
+use halo2_base::halo2_proofs::{
+    halo2curves::{bn256::Fr, ff::Field},
+    plonk::{Advice, Column, ConstraintSystem, Expression, Fixed, Instance, VirtualCells},
+    poly::Rotation,
+};
+
+/// Advice columns.
+pub(crate) const ADVICE: usize = 9;
+/// The first advice columns, whose cells can be looked up in the range table.
+pub(crate) const LANES: usize = 6;
+/// Fixed columns.
+pub(crate) const FIXED: usize = 11;
+/// Columns with copies: all advice, the constants, the public words.
+pub(crate) const COPYABLE: usize = ADVICE + 2;
+/// How cells are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Nine columns.
+    #[default]
+    Wide,
+    /// Five columns: three lanes and two more.
+    Narrow,
+}
+
+/// How many times the rows of the wide layout the narrow one has.
+pub(super) const FOLD: usize = 2;
+/// Advice columns of the narrow layout.
+const NARROW: usize = ADVICE.div_ceil(FOLD);
+/// Its lanes.
+const NARROW_LANES: usize = LANES / FOLD;
+
+impl Layout {
+    /// Advice columns.
+    pub(crate) const fn advice(self) -> usize {
+        match self {
+            Self::Wide => ADVICE,
+            Self::Narrow => NARROW,
+        }
+    }
+
+    /// Columns the range lookup sees.
+    pub(super) const fn lanes(self) -> usize {
+        match self {
+            Self::Wide => LANES,
+            Self::Narrow => NARROW_LANES,
+        }
+    }
+
+    /// Where a cell of a block of curve arithmetic of `strip` rows is: when folded, three lanes
+    /// below the other three, and one other column below another.
+    pub(super) const fn in_block(
+        self,
+        (column, row): (usize, usize),
+        strip: usize,
+    ) -> (usize, usize) {
+        match self {
+            Self::Wide => (column, row),
+            Self::Narrow if column < LANES => {
+                (column % NARROW_LANES, column / NARROW_LANES * strip + row)
+            }
+            Self::Narrow => {
+                let other = column - LANES;
+                (NARROW_LANES + other / FOLD, other % FOLD * strip + row)
+            }
+        }
+    }
+
+    /// Where a cell is of rows that are folded one by one.
+    pub(super) const fn in_row(self, (column, row): (usize, usize)) -> (usize, usize) {
+        match self {
+            Self::Wide => (column, row),
+            Self::Narrow => (column % NARROW, FOLD * row + column / NARROW),
+        }
+    }
+}
+
+/// Degree of the constraint system: the quotient has four parts.
+pub(crate) const DEGREE: usize = 5;
+/// Added to the first tag of a table where an addition names it, so that no such row can pass for
+/// an entry: tags of entries are below.
+pub(super) const TAG_USE: u64 = 1 << 32;
+
+/// The fixed columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// The range table: 0, 1, 2, … as far as it goes, then 0.
+    Range = 0,
+    /// Constants that cells are copied from.
+    Constant = 1,
+    /// 1 where the lanes are looked up.
+    Look = 2,
+    /// 2^16 where a lane's cell holds more chunks below, else 0.
+    More = 3,
+    /// 1 on the first row of an addition.
+    Add = 4,
+    /// 1 on the first row of a doubling.
+    Double = 5,
+    /// 1 on the first row of a product, 2 on a row of plain arithmetic.
+    Plain = 6,
+    /// 1 on a full, 2 on a partial round of the hash.
+    Hash = 7,
+    /// Round constant; tag of a table's entry; [`TAG_USE`] and a table's first tag in an addition.
+    First = 8,
+    /// Round constant; in an addition 2^16 / number of the table's entries.
+    Second = 9,
+    /// Round constant; in an addition the base of the scalar's digits.
+    Third = 10,
+}
+
+/// The columns, allocated in a constraint system.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    pub(super) layout: Layout,
+    pub(super) advice: Vec<Column<Advice>>,
+    pub(super) fixed: [Column<Fixed>; FIXED],
+    pub(super) instance: Column<Instance>,
+}
+
+/// Cells around the row a gate is on.
+pub(super) struct View<'a, 'm> {
+    columns: &'a Columns,
+    /// Rows of the block.
+    strip: usize,
+    cells: &'a mut VirtualCells<'m, Fr>,
+}
+
+impl View<'_, '_> {
+    /// The advice cell of a block of curve arithmetic.
+    pub(super) fn at(&mut self, column: usize, row: usize) -> Expression<Fr> {
+        let place = self.columns.layout.in_block((column, row), self.strip);
+        self.cell(place)
+    }
+
+    /// The advice cell of `column`, `row` rows below, where rows are folded one by one.
+    pub(super) fn in_row(&mut self, column: usize, row: usize) -> Expression<Fr> {
+        let place = self.columns.layout.in_row((column, row));
+        self.cell(place)
+    }
+
+    fn cell(&mut self, (column, row): (usize, usize)) -> Expression<Fr> {
+        let rotation = Rotation(i32::try_from(row).unwrap_or(i32::MAX));
+        self.cells.query_advice(self.columns.advice[column], rotation)
+    }
+
+    /// The fixed cell of this row.
+    pub(super) fn fixed(&mut self, column: Fix) -> Expression<Fr> {
+        self.cells.query_fixed(self.columns.fixed[column as usize], Rotation::cur())
+    }
+
+    /// Not 0 exactly where the fixed column, which holds 0, 1 or 2, holds `which` (1 or 2).
+    pub(super) fn one_of_two(&mut self, column: Fix, which: u64) -> Expression<Fr> {
+        let value = self.fixed(column);
+        let other = Expression::Constant(Fr::from(3 - which));
+        value.clone() * (other - value)
+    }
+}
+
+/// The constant.
+pub(super) const fn constant(value: Fr) -> Expression<Fr> {
+    Expression::Constant(value)
+}
+
+impl Columns {
+    /// Allocates the columns and writes down every gate.
+    ///
+    /// # Panics
+    /// When a bound of [`bounds`] does not hold or the degree is not [`DEGREE`]: the proving
+    /// library caps a higher degree without a word, and proofs would then say nothing.
+    pub(crate) fn configure(system: &mut ConstraintSystem<Fr>, layout: Layout) -> Self {
+        bounds::check();
+        let advice = (0..layout.advice()).map(|_| system.advice_column()).collect();
+        let fixed = [(); FIXED].map(|()| system.fixed_column());
+        let instance = system.instance_column();
+        let columns = Self { layout, advice, fixed, instance };
+        columns.advice.iter().for_each(|column| system.enable_equality(*column));
+        system.enable_equality(columns.fixed[Fix::Constant as usize]);
+        system.enable_equality(columns.instance);
+        columns.lookups(system);
+        columns.gate(system, ("plain", 1), plain);
+        columns.gate(system, ("full round", 1), hash::full_round);
+        columns.gate(system, ("partial rounds", 1), hash::partial_rounds);
+        columns.gate(system, ("product", curve::PRODUCT_ROWS), curve::product);
+        columns.gate(system, ("addition", curve::ADDITION_ROWS), curve::addition);
+        assert_degree(system);
+        columns
+    }
+
+    fn gate(
+        &self,
+        system: &mut ConstraintSystem<Fr>,
+        (name, strip): (&'static str, usize),
+        gate: fn(&mut View<'_, '_>) -> Vec<Expression<Fr>>,
+    ) {
+        system.create_gate(name, |cells| gate(&mut View { columns: self, strip, cells }));
+    }
+
+    fn lookups(&self, system: &mut ConstraintSystem<Fr>) {
+        let range = self.fixed[Fix::Range as usize];
+        for lane in 0..self.layout.lanes() {
+            system.lookup_any("range", |cells| {
+                let mut view = View { columns: self, strip: 1, cells };
+                let (look, more) = (view.fixed(Fix::Look), view.fixed(Fix::More));
+                let chunk = look * view.cell((lane, 0)) - more * view.cell((lane, 1));
+                vec![(chunk, cells.query_fixed(range, Rotation::cur()))]
+            });
+        }
+        let strip = curve::ADDITION_ROWS;
+        system.lookup_any("point", |cells| curve::pick(&mut View { columns: self, strip, cells }));
+    }
+}
+
+/// a + b·c = d, twice on a row: what halo2-base's gate says.
+fn plain(view: &mut View<'_, '_>) -> Vec<Expression<Fr>> {
+    let selector = view.one_of_two(Fix::Plain, 2);
+    [0, 4]
+        .map(|first| {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| view.in_row(first + i, 0));
+            selector.clone() * (a + b * c - d)
+        })
+        .to_vec()
+}
+
+fn assert_degree(system: &ConstraintSystem<Fr>) {
+    let of_gates = system.gates().iter().flat_map(|gate| gate.polynomials());
+    let gates = of_gates.map(Expression::degree).max().unwrap_or(0);
+    let degree = |expressions: &[Expression<Fr>]| {
+        expressions.iter().map(Expression::degree).max().unwrap_or(0).max(1)
+    };
+    let of_lookups = system
+        .lookups()
+        .iter()
+        .map(|lookup| 2 + degree(lookup.input_expressions()) + degree(lookup.table_expressions()));
+    let most = of_lookups.max().unwrap_or(0).max(gates);
+    assert_eq!((most, system.degree()), (DEGREE, DEGREE), "degree of the constraint system");
+}
+
+/// Powers of `base` from 1 on.
+pub(super) fn powers(base: Fr) -> impl Iterator<Item = Fr> {
+    std::iter::successors(Some(Fr::ONE), move |power| Some(power * base))
+}
