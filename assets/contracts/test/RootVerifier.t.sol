@@ -64,7 +64,7 @@ contract RootVerifierTest is World {
         uint256 used = before - gasleft();
         used += intrinsic(abi.encodeCall(Slots.settle, (0, words_, proof_)));
         assertEq(slots.stateRoot(), real[1], "state root");
-        assertTrue(used < 650_000, "700,000 gas, less 50,000 for storage that is warm here");
+        assertTrue(used < 820_000, "870,000 gas, less 50,000 for storage that is warm here");
     }
 
     function test_every_word_is_bound() public {
