@@ -49,7 +49,7 @@ pub(crate) struct Folders {
     pub(crate) data: PathBuf,
     /// Key files: operator, mesh (and BLS of a sequencer).
     pub(crate) identity: PathBuf,
-    /// Setup and proving keys, shared by all processes of a machine (4 GB).
+    /// Setup and proving keys, shared by all processes of a machine (1 GB).
     pub(crate) cache: PathBuf,
     /// The journal's outside anchor: a folder on another disk, if there is one.
     pub(crate) anchor: PathBuf,

@@ -71,6 +71,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         let gas = (figures.kind == Kind::Root.name()).then_some(gas);
         print_line(&line(figures, gas, json))?;
     }
+    for figures in &bench::RETIRED {
+        print_line(&retired_line(figures, json)?)?;
+    }
     Ok(0)
 }
 
@@ -116,17 +119,29 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A circuit of a retired set, as it was measured.
+fn retired_line(it: &bench::Retired, as_json: bool) -> anyhow::Result<String> {
+    if as_json {
+        return Ok(serde_json::to_string(it)?);
+    }
+    let bench::Retired { revision, kind, k, prove_cpu_s, peak_mb, proof_bytes } = it;
+    Ok(format!(
+        "{kind:<6} k={k} of set {revision}, retired  proof {prove_cpu_s:>5} CPU-s  peak \
+         {peak_mb:>5} MB  {proof_bytes:>5} B"
+    ))
+}
+
 fn line(it: &bench::Figures, gas: Option<u64>, as_json: bool) -> String {
     let seconds = |ms: u64| ms as f64 / 1000.0;
     if !as_json {
         let gas = gas.map(|gas| format!("  {gas} gas")).unwrap_or_default();
         return format!(
-            "{:<6} k={} advice={} cells={:>9} keygen {:>5.1} CPU-s  key {:>5} MB  proof {:>5.1} \
+            "{:<6} k={} rows {:>7} of {:>7}  keygen {:>5.1} CPU-s  key {:>5} MB  proof {:>5.1} \
              CPU-s  peak {:>5} MB  {:>5} B  verify {:>2} ms{gas}",
             it.kind,
             it.k,
-            it.advice_columns,
-            it.cells,
+            it.rows,
+            it.usable_rows,
             seconds(it.keygen_cpu_ms),
             it.pk_mb,
             seconds(it.prove_cpu_ms),
@@ -138,8 +153,9 @@ fn line(it: &bench::Figures, gas: Option<u64>, as_json: bool) -> String {
     let mut line = json!({
         "circuit": it.kind,
         "k": it.k,
-        "advice_columns": it.advice_columns,
-        "cells": it.cells,
+        "rows": it.rows,
+        "block_rows": it.block_rows,
+        "usable_rows": it.usable_rows,
         "keygen_cpu_s": seconds(it.keygen_cpu_ms),
         "pk_mb": it.pk_mb,
         "prove_cpu_s": seconds(it.prove_cpu_ms),

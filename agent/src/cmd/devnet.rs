@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     /// Which agents --chaos takes: the same seed takes the same.
     #[arg(long, default_value_t = 1, requires = "chaos", value_name = "N")]
     chaos_seed: u64,
-    /// Folder of setup and keys (4 GB), shared by all agents of the machine.
+    /// Folder of setup and keys (1 GB), shared by all agents of the machine.
     #[arg(long, env = "COPPICE_CACHE")]
     cache: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ use crate::{error::Coded, shell::start::key_folder};
 /// Options of `setup`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Folder of setup and keys, shared by all agents of a machine (4 GB).
+    /// Folder of setup and keys, shared by all agents of a machine (1 GB).
     #[arg(long, env = "COPPICE_CACHE", global = true)]
     cache: Option<PathBuf>,
     /// Chain id: only a devnet (31337) has an insecure setup, all others an imported one.
@@ -49,7 +49,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Checks every file against its hash, and the keys against the committed ones (reads 4 GB).
+    /// Checks every file against its hash, and the keys against the committed ones (reads 1 GB).
     Verify,
     /// Prints the root verifier's Solidity source.
     Verifier,

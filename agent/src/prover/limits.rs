@@ -20,7 +20,7 @@ const UNTOUCHED_MB: u64 = 1024;
 
 /// Peak memory of a proof in MB, by kind, as measured on 2 threads; the address space of a
 /// `kernel` is 140 MB above it.
-const PEAK_MB: [u64; 6] = [150, 400, 3400, 3300, 3400, 4100];
+const PEAK_MB: [u64; 6] = [250, 350, 1000, 1000, 1000, 1500];
 
 /// Memory in MB that a proof of this kind takes.
 #[must_use]
