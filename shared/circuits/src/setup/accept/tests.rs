@@ -137,7 +137,7 @@ fn a_false_accumulator_in_a_root_proof_is_refused() {
     let setup = *FORGE.verifying.setup();
     let mut words = honest(Kind::Root);
     let twice = (setup.tau_g * Fr::from(2)).to_affine();
-    words[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, twice, setup.g));
+    words[..ROOT_ACCUMULATOR].copy_from_slice(&limbs(Kind::Root, twice, setup.g));
     assert_eq!(judge_words(Kind::Root, &words), Err(Refusal::Claim));
 }
 
@@ -145,7 +145,7 @@ fn a_false_accumulator_in_a_root_proof_is_refused() {
 fn an_extra_public_word_is_refused() {
     let mut words = honest(Kind::Base);
     words.push(Fr::from(3));
-    let refused = Refusal::WordCount { kind: Kind::Base, expected: 86, got: 87 };
+    let refused = Refusal::WordCount { kind: Kind::Base, expected: 135, got: 136 };
     assert_eq!(judge_words(Kind::Base, &words), Err(refused));
 }
 
