@@ -12,6 +12,7 @@
 //! | [`hash`] | the permutation's gate |
 //! | [`curve`] | the gates of products, additions, doublings; the tables' lookup |
 //! | [`bounds`] | why the curve gates say what they mean, asserted |
+//! | [`poseidon`] | the hash as a function, and the chips applications are written with |
 //! | [`number`] | values that blocks work on |
 //! | [`blocks`] | the cells of each block |
 //! | [`sheet`] | the layout of a whole circuit |
@@ -39,6 +40,7 @@ mod curve;
 pub(crate) mod draft;
 pub(crate) mod hash;
 pub(crate) mod number;
+pub mod poseidon;
 pub mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -11,10 +11,11 @@ pub mod credit;
 pub mod gates;
 pub mod kernel;
 pub mod merge;
-pub mod poseidon;
 pub mod recursion;
 pub mod root;
 pub mod setup;
 pub mod state;
 pub mod tx;
 pub mod vm;
+
+pub use gates::poseidon;
