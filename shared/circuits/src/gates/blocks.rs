@@ -2,7 +2,7 @@
 
 use super::{
     bounds::{CARRY_OFFSET, CHUNK_BITS, LIMB_BITS, LIMBS, QUOTIENT_OFFSET, TANGENT_OFFSET, TOP},
-    columns::{Fix, LANES, TAG_USE},
+    columns::{DOUBLING, Fix, LANES, TAG_USE},
     curve::{ADDITION_ROWS, PRODUCT_ROWS, Place, addition_at, input, lane, product_at},
     hash,
     number::{Number, Operand, Point, Running, Source, integer, limbs_of, p},
@@ -101,10 +101,14 @@ impl Shape {
             Self::Addition { tag, digit } => {
                 fixed.push((Fix::Add, 0, one));
                 fixed.push((Fix::First, 0, Fr::from(TAG_USE + tag)));
-                fixed.push((Fix::Second, 0, digit.shift()));
-                fixed.push((Fix::Third, 0, digit.base()));
+                fixed.push((Fix::Second, 0, Fr::from(TAG_USE) + digit.shift()));
+                fixed.push((Fix::Third, 0, Fr::from(TAG_USE) + digit.base()));
             }
-            Self::Doubling => fixed.push((Fix::Double, 0, one)),
+            Self::Doubling => {
+                fixed.push((Fix::Add, 0, one));
+                fixed.push((Fix::Plain, 0, Fr::from(DOUBLING)));
+                fixed.push((Fix::First, 0, Fr::from(TAG_USE)));
+            }
             Self::Entry { tag } => fixed.push((Fix::First, 0, Fr::from(tag))),
         }
         fixed
@@ -474,7 +478,7 @@ fn tangent(x: &Number, y: &Number) -> Line {
 
 /// The tangent's slope at (x, y) and the double's x, as block number `block`.
 pub(super) fn doubling(block: usize, x: &Number, y: &Number) -> (Block, [Number; 2]) {
-    doubling_on(block, [x, x], y, &tangent(x, y))
+    doubling_on(block, x, y, &tangent(x, y))
 }
 
 /// 2λ·y − 3x²: its value and its low coefficients.
@@ -485,21 +489,15 @@ fn slope_of_double(slope: &Number, x: &Number, y: &Number) -> (BigInt, Coefficie
     (slope.value() * y.value() * 2 - x.value() * x.value() * 3, coefficients)
 }
 
-/// The same with a line that is given, and x copied to its two places from two numbers.
-fn doubling_on(
-    block: usize,
-    [x, again]: [&Number; 2],
-    y: &Number,
-    line: &Line,
-) -> (Block, [Number; 2]) {
+/// The same with a line that is given.
+fn doubling_on(block: usize, x: &Number, y: &Number, line: &Line) -> (Block, [Number; 2]) {
     use addition_at as at;
     let (value, coefficients) = slope_of_double(&Number::constant(&line.slope), x, y);
     let first = divide(&value, &coefficients, TANGENT_OFFSET);
-    let second = divide_x(line, &x.value(), &again.value());
+    let second = divide_x(line, &x.value(), &x.value());
     let mut rows = Block::new(Shape::Doubling);
     addition_lanes(&mut rows, line, [first, second]);
     rows.copy_number(at::X1, x);
-    rows.copy_number(at::X2, again);
     rows.copy_number(at::BEFORE_Y, y);
     (rows, [made(block, at::SLOPE, &line.slope), made(block, at::SUM_X, &line.x)])
 }

@@ -43,9 +43,9 @@ pub enum Broken {
     },
 }
 
-/// The fixed columns one of which is not 0 where a gate or lookup says something.
-const GATE_SELECTORS: [&[Fix]; 5] =
-    [&[Fix::Plain], &[Fix::Hash], &[Fix::Hash], &[Fix::Plain], &[Fix::Add, Fix::Double]];
+/// The fixed column that is not 0 where a gate says something.
+const GATE_SELECTORS: [Fix; 6] =
+    [Fix::Plain, Fix::Hash, Fix::Hash, Fix::Plain, Fix::Add, Fix::More];
 
 impl Sheet {
     /// Goes through all constraints.
@@ -67,18 +67,17 @@ impl Sheet {
         broken
     }
 
-    fn active(&self, selectors: &[Fix]) -> BTreeSet<usize> {
-        let columns = selectors.iter().map(|fix| &self.fixed[*fix as usize]);
-        let rows = columns.flat_map(|column| column.iter().enumerate());
+    fn active(&self, selector: Fix) -> Vec<usize> {
+        let rows = self.fixed[selector as usize].iter().enumerate();
         rows.filter(|(_, value)| **value != Fr::ZERO).map(|(row, _)| row).collect()
     }
 
     fn gates(&self, most: usize, broken: &mut Vec<Broken>) {
         let gates = system(self.layout).gates();
-        assert_eq!(gates.len(), GATE_SELECTORS.len(), "one selector list per gate");
-        for (number, (gate, selectors)) in gates.iter().zip(GATE_SELECTORS).enumerate() {
+        assert_eq!(gates.len(), GATE_SELECTORS.len(), "one selector per gate");
+        for (number, (gate, selector)) in gates.iter().zip(GATE_SELECTORS).enumerate() {
             let on_row = |row: usize| self.broken_on_row((number, gate.polynomials()), row);
-            let mut found = self.active(selectors).into_iter().flat_map(on_row);
+            let mut found = self.active(selector).into_iter().flat_map(on_row);
             broken.extend(found.by_ref().take(most));
         }
     }
@@ -94,7 +93,7 @@ impl Sheet {
         let table = Fr::from(self.fixed[Fix::Range as usize].len() as u64);
         let lookups = system(self.layout).lookups();
         let Some((pick, lanes)) = lookups.split_last() else { return };
-        let looked = self.active(&[Fix::Look]);
+        let looked = self.active(Fix::Look);
         for (lookup, lane) in lanes.iter().enumerate() {
             let chunk = &lane.input_expressions()[0];
             let wrong = looked.iter().filter(|row| self.evaluate(chunk, **row) >= table);
@@ -104,12 +103,11 @@ impl Sheet {
             expressions.iter().map(|expression| self.evaluate(expression, row)).collect()
         };
         // Rows without a tag hold whatever they hold, but no row that adds looks up tag 0.
-        let tagged = self.active(&[Fix::First]).into_iter();
-        let entries: BTreeSet<Vec<Fr>> = std::iter::once(0)
-            .chain(tagged)
-            .map(|row| tuple(pick.table_expressions(), row))
-            .collect();
-        let adding = self.active(&[Fix::Add]).into_iter().chain(std::iter::once(0));
+        let tagged = self.active(Fix::First).into_iter();
+        let empty = std::iter::once(self.empty_row());
+        let entries: BTreeSet<Vec<Fr>> =
+            empty.clone().chain(tagged).map(|row| tuple(pick.table_expressions(), row)).collect();
+        let adding = self.active(Fix::Add).into_iter().chain(empty);
         let wrong = adding.filter(|row| !entries.contains(&tuple(pick.input_expressions(), *row)));
         let lookup = lanes.len();
         broken.extend(wrong.take(most).map(|row| Broken::Lookup { lookup, row }));
@@ -125,7 +123,7 @@ impl Sheet {
             &|_| Fr::ZERO,
             &|query| at(&self.fixed, query.column_index(), query.rotation().0),
             &|query| at(&self.advice, query.column_index(), query.rotation().0),
-            &|_| Fr::ZERO,
+            &|_| self.public.get(row).copied().unwrap_or(Fr::ZERO),
             &|_| Fr::ZERO,
             &|value| -value,
             &|a, b| a + b,

@@ -3,13 +3,17 @@
 //! | columns | what |
 //! |---|---|
 //! | 9 advice | 0 to 5 are *lanes*: columns the range lookup sees |
-//! | 11 fixed | [`Fix`] |
+//! | 9 fixed | [`Fix`] |
 //! | 1 instance | the public words |
 //!
 //! That is the *wide* layout, of all circuits but `root`. A proof's verifier on L1 pays for every
-//! commitment, so `root` is *narrow*: the same gates, folded into 5 columns and twice the rows. A
-//! block's columns come to stand one below the other ([`Layout::in_block`]), a row's cells in two
-//! rows ([`Layout::in_row`]). Nothing else differs: not a gate, not a lookup, no witness.
+//! commitment, so `root` is *narrow*: the same gates, folded into 3 columns and three times the
+//! rows. A block's columns come to stand one below the other ([`Layout::in_block`]), a row's cells
+//! in three rows or two ([`Layout::in_row`]), a row's three constants in two ([`Layout::fixed`]).
+//! Nothing else differs: not a gate, not a lookup, no witness.
+//!
+//! The public words stand in the first rows of the last column, equal to the instance column by a
+//! gate, so that the instance column needs no copies and their permutation no column for it.
 //!
 //! A fixed column may hold several selectors as small numbers, as far as degree 5 allows: every
 //! fixed column is five more commitments that `root` multiplies out.
@@ -26,23 +30,25 @@ pub(crate) const ADVICE: usize = 9;
 /// The first advice columns, whose cells can be looked up in the range table.
 pub(crate) const LANES: usize = 6;
 /// Fixed columns.
-pub(crate) const FIXED: usize = 11;
-/// Columns with copies: all advice, the constants, the public words.
-pub(crate) const COPYABLE: usize = ADVICE + 2;
+pub(crate) const FIXED: usize = 9;
+/// Columns with copies: all advice and the constants.
+pub(crate) const COPYABLE: usize = ADVICE + 1;
 /// How cells are arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Layout {
     /// Nine columns.
     #[default]
     Wide,
-    /// Five columns: three lanes and two more.
+    /// Three columns: two lanes and one more.
     Narrow,
 }
 
 /// How many times the rows of the wide layout the narrow one has.
-pub(super) const FOLD: usize = 2;
+pub(super) const FOLD: usize = 3;
 /// Advice columns of the narrow layout.
 const NARROW: usize = ADVICE.div_ceil(FOLD);
+/// How many rows a row becomes whose cells are folded one by one.
+pub(super) const ROW_FOLD: usize = ADVICE.div_ceil(NARROW);
 /// Its lanes.
 const NARROW_LANES: usize = LANES / FOLD;
 
@@ -86,15 +92,38 @@ impl Layout {
     pub(super) const fn in_row(self, (column, row): (usize, usize)) -> (usize, usize) {
         match self {
             Self::Wide => (column, row),
-            Self::Narrow => (column % NARROW, FOLD * row + column / NARROW),
+            Self::Narrow => (column % NARROW, ROW_FOLD * row + column / NARROW),
+        }
+    }
+
+    /// Fixed columns.
+    pub(super) const fn fixed_columns(self) -> usize {
+        match self {
+            Self::Wide => FIXED,
+            Self::Narrow => FIXED - 1,
+        }
+    }
+
+    /// The fixed column of constants that cells are copied from: in the wide layout the third
+    /// constant's, on rows where no gate reads it.
+    pub(super) const fn constants(self) -> usize {
+        self.fixed_columns() - 1
+    }
+
+    /// Where a fixed cell is: its column, and how many rows below the row it belongs to.
+    pub(super) const fn fixed(self, fix: Fix) -> (usize, usize) {
+        match (self, fix) {
+            (Self::Narrow, Fix::Second) => (Fix::First as usize, 1),
+            (Self::Narrow, Fix::Third) => (self.constants(), 0),
+            (Self::Wide | Self::Narrow, fix) => (fix as usize, 0),
         }
     }
 }
 
 /// Degree of the constraint system: the quotient has four parts.
 pub(crate) const DEGREE: usize = 5;
-/// Added to the first tag of a table where an addition names it, so that no such row can pass for
-/// an entry: tags of entries are below.
+/// Added to the first tag of a table where an addition names it, and to the two other constants of
+/// an addition, so that no such row can pass for an entry: tags of entries are below.
 pub(super) const TAG_USE: u64 = 1 << 32;
 
 /// The fixed columns.
@@ -102,34 +131,50 @@ pub(super) const TAG_USE: u64 = 1 << 32;
 pub(super) enum Fix {
     /// The range table: 0, 1, 2, … as far as it goes, then 0.
     Range = 0,
-    /// Constants that cells are copied from.
-    Constant = 1,
     /// 1 where the lanes are looked up.
-    Look = 2,
-    /// 2^16 where a lane's cell holds more chunks below, else 0.
-    More = 3,
-    /// 1 on the first row of an addition.
-    Add = 4,
-    /// 1 on the first row of a doubling.
-    Double = 5,
-    /// 1 on the first row of a product, 2 on a row of plain arithmetic.
-    Plain = 6,
+    Look = 1,
+    /// 2^16 where a lane's cell holds more chunks below, else 0. Without [`Self::Look`]: 1 on a row
+    /// of a public word.
+    More = 2,
+    /// 1 on the first row of an addition or doubling.
+    Add = 3,
+    /// 1 on the first row of a product, 2 on a row of plain arithmetic, 3 on the first row of a
+    /// doubling.
+    Plain = 4,
     /// 1 on a full, 2 on a partial round of the hash.
-    Hash = 7,
+    Hash = 5,
     /// Round constant; tag of a table's entry; [`TAG_USE`] and a table's first tag in an addition.
-    First = 8,
-    /// Round constant; in an addition 2^16 / number of the table's entries.
-    Second = 9,
-    /// Round constant; in an addition the base of the scalar's digits.
-    Third = 10,
+    First = 6,
+    /// Round constant; in an addition [`TAG_USE`] and 2^16 / number of the table's entries.
+    Second = 7,
+    /// Round constant; in an addition [`TAG_USE`] and the base of the scalar's digits.
+    Third = 8,
 }
+
+impl Fix {
+    /// All of them, in order.
+    pub(super) const ALL: [Self; FIXED] = [
+        Self::Range,
+        Self::Look,
+        Self::More,
+        Self::Add,
+        Self::Plain,
+        Self::Hash,
+        Self::First,
+        Self::Second,
+        Self::Third,
+    ];
+}
+
+/// What [`Fix::Plain`] holds on the first row of a doubling, its largest value.
+pub(super) const DOUBLING: u64 = 3;
 
 /// The columns, allocated in a constraint system.
 #[derive(Clone, Debug)]
 pub struct Columns {
     pub(super) layout: Layout,
     pub(super) advice: Vec<Column<Advice>>,
-    pub(super) fixed: [Column<Fixed>; FIXED],
+    pub(super) fixed: Vec<Column<Fixed>>,
     pub(super) instance: Column<Instance>,
 }
 
@@ -148,10 +193,17 @@ impl View<'_, '_> {
         self.cell(place)
     }
 
-    /// The advice cell of `column`, `row` rows below, where rows are folded one by one.
-    pub(super) fn in_row(&mut self, column: usize, row: usize) -> Expression<Fr> {
-        let place = self.columns.layout.in_row((column, row));
+    /// The advice cell of `column` of this row, where rows are folded one by one.
+    pub(super) fn in_row(&mut self, column: usize) -> Expression<Fr> {
+        let place = self.columns.layout.in_row((column, 0));
         self.cell(place)
+    }
+
+    /// The advice cell of `column` in the row after this one, which is a round of the hash.
+    pub(super) fn after(&mut self, round: hash::Round, column: usize) -> Expression<Fr> {
+        let layout = self.columns.layout;
+        let (column, row) = layout.in_row((column, 0));
+        self.cell((column, row + round.height(layout)))
     }
 
     fn cell(&mut self, (column, row): (usize, usize)) -> Expression<Fr> {
@@ -160,15 +212,19 @@ impl View<'_, '_> {
     }
 
     /// The fixed cell of this row.
-    pub(super) fn fixed(&mut self, column: Fix) -> Expression<Fr> {
-        self.cells.query_fixed(self.columns.fixed[column as usize], Rotation::cur())
+    pub(super) fn fixed(&mut self, fix: Fix) -> Expression<Fr> {
+        let (column, row) = self.columns.layout.fixed(fix);
+        let rotation = Rotation(i32::try_from(row).unwrap_or(i32::MAX));
+        self.cells.query_fixed(self.columns.fixed[column], rotation)
     }
 
-    /// Not 0 exactly where the fixed column, which holds 0, 1 or 2, holds `which` (1 or 2).
-    pub(super) fn one_of_two(&mut self, column: Fix, which: u64) -> Expression<Fr> {
+    /// Not 0 exactly where the fixed column, which holds 0 to `most`, holds `which` (not 0).
+    pub(super) fn one_of(&mut self, column: Fix, which: u64, most: u64) -> Expression<Fr> {
         let value = self.fixed(column);
-        let other = Expression::Constant(Fr::from(3 - which));
-        value.clone() * (other - value)
+        let others = (1..=most).filter(|other| *other != which);
+        others.fold(value.clone(), |selector, other| {
+            selector * (constant(Fr::from(other)) - value.clone())
+        })
     }
 }
 
@@ -186,18 +242,18 @@ impl Columns {
     pub(crate) fn configure(system: &mut ConstraintSystem<Fr>, layout: Layout) -> Self {
         bounds::check();
         let advice = (0..layout.advice()).map(|_| system.advice_column()).collect();
-        let fixed = [(); FIXED].map(|()| system.fixed_column());
+        let fixed = (0..layout.fixed_columns()).map(|_| system.fixed_column()).collect();
         let instance = system.instance_column();
         let columns = Self { layout, advice, fixed, instance };
         columns.advice.iter().for_each(|column| system.enable_equality(*column));
-        system.enable_equality(columns.fixed[Fix::Constant as usize]);
-        system.enable_equality(columns.instance);
+        system.enable_equality(columns.fixed[layout.constants()]);
         columns.lookups(system);
         columns.gate(system, ("plain", 1), plain);
         columns.gate(system, ("full round", 1), hash::full_round);
         columns.gate(system, ("partial rounds", 1), hash::partial_rounds);
         columns.gate(system, ("product", curve::PRODUCT_ROWS), curve::product);
         columns.gate(system, ("addition", curve::ADDITION_ROWS), curve::addition);
+        columns.gate(system, ("public", 1), public);
         assert_degree(system);
         columns
     }
@@ -228,13 +284,22 @@ impl Columns {
 
 /// a + b·c = d, twice on a row: what halo2-base's gate says.
 fn plain(view: &mut View<'_, '_>) -> Vec<Expression<Fr>> {
-    let selector = view.one_of_two(Fix::Plain, 2);
+    let selector = view.one_of(Fix::Plain, 2, DOUBLING);
     [0, 4]
         .map(|first| {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| view.in_row(first + i, 0));
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| view.in_row(first + i));
             selector.clone() * (a + b * c - d)
         })
         .to_vec()
+}
+
+/// The last column's cell is the public word of its row. What the lanes look up on such a row is
+/// minus their next cells, so these are 0.
+fn public(view: &mut View<'_, '_>) -> Vec<Expression<Fr>> {
+    let selector = view.fixed(Fix::More) * (constant(Fr::ONE) - view.fixed(Fix::Look));
+    let last = view.columns.layout.advice() - 1;
+    let word = view.cells.query_instance(view.columns.instance, Rotation::cur());
+    vec![selector * (view.cell((last, 0)) - word)]
 }
 
 fn assert_degree(system: &ConstraintSystem<Fr>) {

@@ -17,7 +17,8 @@
 //! The running sum's y never exists: y₁ = λ′·(x′ − x₁) + τ′·y′ by the addition before, which added
 //! −τ′·(x′, y′). τ = −1 adds (x₂, y₂), τ = 1 subtracts it. (x₂, y₂) is looked up as entry `index`
 //! of a table; the digit −τ·(2·index + 1) is appended to the scalar read so far.
-//! **Doubling** has the same rows, with 2λ·y′ − 3x₁² = q₁·p, x₂ = x₁, and no lookup.
+//! **Doubling** has the same rows, with 2λ·y′ − 3x₁² = q₁·p and λ² − 2x₁ − x₃ = q₂·p. It looks up
+//! tag 0, which is nothing, in the cells of x₂ and y₂, and uses neither.
 //!
 //! | rows | lanes 0 to 5 | 6 | 7 | 8 |
 //! |---|---|---|---|---|
@@ -32,7 +33,7 @@
 
 use super::{
     bounds::{CARRY_OFFSET, CHUNK_BITS, LIMB_BITS, LIMBS, QUOTIENT_OFFSET, TANGENT_OFFSET, TOP},
-    columns::{Fix, LANES, TAG_USE, View, constant, powers},
+    columns::{DOUBLING, Fix, LANES, TAG_USE, View, constant, powers},
 };
 use halo2_base::{
     halo2_proofs::{
@@ -231,7 +232,7 @@ fn top_is_small(view: &mut View<'_, '_>, first: usize, checked: Value) -> Value 
 /// The gate of products.
 pub(super) fn product(view: &mut View<'_, '_>) -> Vec<Value> {
     use product_at as at;
-    let selector = view.one_of_two(Fix::Plain, 1);
+    let selector = view.one_of(Fix::Plain, 1, DOUBLING);
     let [result, quotient] = [at::RESULT, at::QUOTIENT].map(|first| lanes(view, first));
     let [a, b, x, c, d, l] = [at::A, at::B, at::X, at::C, at::D, at::L].map(|at| inputs(view, at));
     let tops: [Value; 3] = std::array::from_fn(|i| {
@@ -275,8 +276,9 @@ fn two_bits(value: &Value) -> Value {
 /// The gate of additions and doublings.
 pub(super) fn addition(view: &mut View<'_, '_>) -> Vec<Value> {
     use addition_at as at;
-    let (add, double) = (view.fixed(Fix::Add), view.fixed(Fix::Double));
-    let either = add.clone() + double.clone();
+    let either = view.fixed(Fix::Add);
+    let double = view.one_of(Fix::Plain, DOUBLING, DOUBLING);
+    let add = either.clone() * (constant(Fr::from(DOUBLING)) - view.fixed(Fix::Plain));
     let [slope, x3] = [at::SLOPE, at::SUM_X].map(|first| lanes(view, first));
     let [q1, q2] = at::QUOTIENTS.map(|first| lanes(view, first));
     let carries = addition_carries(view);
@@ -292,16 +294,17 @@ pub(super) fn addition(view: &mut View<'_, '_>) -> Vec<Value> {
     let rise = Equation::product(&slope, &y).times(&two);
     let doubled = rise.minus(Equation::product(&x1, &x1).times(&three));
     let doubled = doubled.multiple_of_p(&q1, TANGENT_OFFSET, [c0, c1]);
-    let square = Equation::product(&slope, &slope).minus(Equation::of(&x1));
-    let square = square.minus(Equation::of(&x2)).minus(Equation::of(&x3));
-    let mut all: Vec<Value> = added
-        .into_iter()
-        .zip(doubled)
-        .map(|(added, doubled)| add.clone() * added + double.clone() * doubled)
-        .collect();
-    let mut shared = square.multiple_of_p(&q2, QUOTIENT_OFFSET, [c2, c3]).to_vec();
-    shared.extend(range_of_addition(view));
-    all.extend(shared.into_iter().map(|value| either.clone() * value));
+    let x3 = |second: &Limbs| {
+        let square = Equation::product(&slope, &slope).minus(Equation::of(&x1));
+        let rest = square.minus(Equation::of(second)).minus(Equation::of(&x3));
+        rest.multiple_of_p(&q2, QUOTIENT_OFFSET, [c2.clone(), c3.clone()])
+    };
+    let (added, doubled) = ([added, x3(&x2)], [doubled, x3(&x1)]);
+    let both = added.into_iter().flatten().zip(doubled.into_iter().flatten());
+    let mut all: Vec<Value> =
+        both.map(|(added, doubled)| add.clone() * added + double.clone() * doubled).collect();
+    let ranges = range_of_addition(view).into_iter();
+    all.extend(ranges.map(|value| either.clone() * value));
     all.extend(digit(view).into_iter().map(|value| add.clone() * value));
     all
 }
@@ -342,25 +345,27 @@ fn digit(view: &mut View<'_, '_>) -> [Value; 3] {
     use addition_at as at;
     let index = index(view);
     let (column, row) = at::INDEX;
-    let shifted = view.at(column, row + 1) - index.clone() * view.fixed(Fix::Second);
+    let use_of = |view: &mut View<'_, '_>, fix| view.fixed(fix) - constant(Fr::from(TAG_USE));
+    let shifted = view.at(column, row + 1) - index.clone() * use_of(view, Fix::Second);
     let [sign, before, after] =
         [at::SIGN, at::SCALAR_BEFORE, at::SCALAR_AFTER].map(|(column, row)| view.at(column, row));
     let one = constant(Fr::ONE);
     let magnitude = index * constant(Fr::from(2)) + one.clone();
-    let appended = after - before * view.fixed(Fix::Third) + sign.clone() * magnitude;
+    let appended = after - before * use_of(view, Fix::Third) + sign.clone() * magnitude;
     [shifted, sign.clone() * sign - one, appended]
 }
 
-/// The lookup of a table's entry: tag, x, y. A row that adds nothing looks up (0, 0, 0), which row
-/// 0 of every circuit is. A row that adds looks up a tag from 1 on, since the first tag of a table
-/// is fixed and the index is not negative; rows without a tag have 0 there, rows of additions
-/// [`TAG_USE`] and more, rows of the hash a constant above that.
+/// The lookup of a table's entry: tag, x, y. A row that adds nothing looks up (0, 0, 0), which the
+/// row below the public words is in every circuit. A row that adds looks up a tag from 1 on, since
+/// the first tag of a table is fixed and the index is not negative; rows without a tag have 0
+/// there, rows of additions [`TAG_USE`] and more, rows of the hash a constant above that. A
+/// doubling looks up tag 0, or what else its index says, and uses nothing of it.
 pub(super) fn pick(view: &mut View<'_, '_>) -> Vec<(Value, Value)> {
     use addition_at as at;
     let (add, first) = (view.fixed(Fix::Add), view.fixed(Fix::First));
     let tag = first.clone() - constant(Fr::from(TAG_USE)) + index(view);
     let [x, y] = [at::X2, at::Y2].map(|place| inputs(view, place));
     let picked = [tag].into_iter().chain(x).chain(y).map(|value| add.clone() * value);
-    let entry = std::iter::once(first).chain((0..2 * LIMBS).map(|i| view.in_row(i, 0)));
+    let entry = std::iter::once(first).chain((0..2 * LIMBS).map(|i| view.in_row(i)));
     picked.zip(entry).collect()
 }

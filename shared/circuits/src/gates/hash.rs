@@ -10,7 +10,7 @@
 //! Constants are added before the power. Those of the two words a partial round leaves alone are
 //! moved on through the matrix, so that a partial round has one constant; the function is the same.
 
-use super::columns::{Fix, View, constant};
+use super::columns::{Fix, Layout, View, constant};
 use halo2_base::{
     halo2_proofs::{
         halo2curves::{bn256::Fr, ff::Field},
@@ -44,6 +44,39 @@ pub(super) enum Round {
     Full = 1,
     /// Three partial rounds.
     Partial = 2,
+}
+
+impl Round {
+    /// Rows that a row of this round becomes in a layout: its state, and three cells more in a full
+    /// round or six in a partial one.
+    pub(super) const fn height(self, layout: Layout) -> usize {
+        let cells = match self {
+            Self::Full => 2 * WIDTH,
+            Self::Partial => 3 * WIDTH,
+        };
+        match layout {
+            Layout::Wide => 1,
+            Layout::Narrow => cells.div_ceil(layout.advice()),
+        }
+    }
+}
+
+/// Where row `row` of a permutation starts in the narrow layout; that of row [`ROWS`] is its length.
+pub(super) const fn folded(row: usize) -> usize {
+    let (layout, half) = (Layout::Narrow, FULL_ROUNDS / 2);
+    let (mut start, mut at) = (0, 0);
+    while at < row {
+        let partial = half <= at && at < half + PARTIAL_ROUNDS / PER_ROW;
+        start += if partial {
+            Round::Partial.height(layout)
+        } else if at < OUTPUT {
+            Round::Full.height(layout)
+        } else {
+            WIDTH.div_ceil(layout.advice())
+        };
+        at += 1;
+    }
+    start
 }
 
 /// The constants: one triple a row, and the matrix of every round.
@@ -132,33 +165,33 @@ const ROUND_CONSTANTS: [Fix; WIDTH] = [Fix::First, Fix::Second, Fix::Third];
 
 /// The gate of full rounds.
 pub(super) fn full_round(view: &mut View<'_, '_>) -> Vec<Expression<Fr>> {
-    let selector = view.one_of_two(Fix::Hash, Round::Full as u64);
+    let selector = view.one_of(Fix::Hash, Round::Full as u64, 2);
     let mut all = Vec::with_capacity(2 * WIDTH);
     let powers: Values = std::array::from_fn(|i| {
-        let word = view.in_row(i, 0) + view.fixed(ROUND_CONSTANTS[i]);
-        let square = view.in_row(WIDTH + i, 0);
+        let word = view.in_row(i) + view.fixed(ROUND_CONSTANTS[i]);
+        let square = view.in_row(WIDTH + i);
         all.push(square.clone() - word.clone() * word.clone());
         square.clone() * square * word
     });
-    let next: Values = std::array::from_fn(|i| view.in_row(i, 1));
+    let next: Values = std::array::from_fn(|i| view.after(Round::Full, i));
     all.extend(mixed(&powers).into_iter().zip(next).map(|(mixed, next)| mixed - next));
     all.into_iter().map(|value| selector.clone() * value).collect()
 }
 
 /// The gate of three partial rounds.
 pub(super) fn partial_rounds(view: &mut View<'_, '_>) -> Vec<Expression<Fr>> {
-    let selector = view.one_of_two(Fix::Hash, Round::Partial as u64);
+    let selector = view.one_of(Fix::Hash, Round::Partial as u64, 2);
     let mut all = Vec::with_capacity(3 * WIDTH);
-    let mut state: Values = std::array::from_fn(|i| view.in_row(i, 0));
+    let mut state: Values = std::array::from_fn(|i| view.in_row(i));
     for (i, add) in ROUND_CONSTANTS.into_iter().enumerate() {
         let word = state[0].clone() + view.fixed(add);
-        let [square, fifth] = [0, 1].map(|power| view.in_row(WIDTH + 2 * i + power, 0));
+        let [square, fifth] = [0, 1].map(|power| view.in_row(WIDTH + 2 * i + power));
         all.push(square.clone() - word.clone() * word.clone());
         all.push(fifth.clone() - square.clone() * square * word);
         state[0] = fifth;
         state = mixed(&state);
     }
-    let next: Values = std::array::from_fn(|i| view.in_row(i, 1));
+    let next: Values = std::array::from_fn(|i| view.after(Round::Partial, i));
     all.extend(state.into_iter().zip(next).map(|(mixed, next)| mixed - next));
     all.into_iter().map(|value| selector.clone() * value).collect()
 }
@@ -172,14 +205,14 @@ mod tests {
     fn the_permutation_is_the_one_of_the_vectors() {
         let (_, [out, ..]) = trace([Fr::ZERO, Fr::from(1), Fr::from(2)]);
         assert_eq!(out, crate::poseidon::h2(Fr::from(1), Fr::from(2)));
-        assert_eq!(ROWS, 28);
+        assert_eq!((ROWS, folded(ROWS)), (28, 8 * 2 + 19 * 3 + 1));
     }
 
     /// Tables are told apart by small tags in the same column.
     #[test]
     fn no_round_constant_is_a_tag() {
         for (_, row) in &CONSTANTS.rows {
-            assert!(row[0] > Fr::from(2 * TAG_USE));
+            assert!(row.iter().all(|constant| *constant > Fr::from(2 * TAG_USE)));
         }
     }
 }

@@ -2,19 +2,22 @@
 //!
 //! | rows | what |
 //! |---|---|
-//! | 0 | nothing: what a row that adds nothing looks up |
+//! | 0 … | the public words, copies in column 8 |
+//! | then one | nothing: what a row that adds nothing looks up |
 //! | … | blocks, in the order they were recorded |
 //! | … | range checks of plain cells, a running sum in each lane |
 //! | … | plain arithmetic, two gates a row; column 8 takes cells that are in no gate |
 //!
 //! A plain cell is in every gate it is part of; the first place is its home, and the others are
-//! copies of it. Keys are made of a sheet's fixed cells and copies alone.
+//! copies of it. Keys are made of a sheet's fixed cells and copies alone. Constants that cells are
+//! copied from stand in a fixed column wherever no gate reads it.
 
 use super::{
     Cell, Draft, RangeCheck,
     blocks::{Block, LOOKUPS_PER_ROW, Shape},
-    columns::{ADVICE, Columns, FIXED, FOLD, Fix, Layout as Arrangement},
+    columns::{ADVICE, Columns, FIXED, FOLD, Fix, Layout as Arrangement, ROW_FOLD},
     draft::table_bits,
+    hash,
     number::Source,
 };
 use halo2_base::{
@@ -85,7 +88,7 @@ pub struct Counts {
     pub rows: usize,
     /// Rows there are.
     pub usable: usize,
-    /// Rows of blocks.
+    /// Rows of blocks, the public words' and the empty one above them.
     pub block_rows: usize,
     /// Rows of plain arithmetic and its range checks.
     pub plain_rows: usize,
@@ -99,10 +102,8 @@ pub struct Sheet {
     pub(super) k: u32,
     pub(super) layout: Arrangement,
     pub(super) advice: Vec<Vec<Fr>>,
-    pub(super) fixed: [Vec<Fr>; FIXED],
+    pub(super) fixed: Vec<Vec<Fr>>,
     pub(super) copies: Vec<(At, At)>,
-    /// Homes of the public words.
-    pub(super) shown: Vec<At>,
     pub(super) public: Vec<Fr>,
     counts: Counts,
 }
@@ -130,6 +131,10 @@ struct Layout<'a> {
 enum Fold {
     /// One by one.
     Rows,
+    /// Not at all: rows of public words.
+    Words,
+    /// A permutation: one by one, each as high as it must be.
+    Hash,
     /// A block, or range checks side by side, with strips of so many rows.
     Strips(usize),
 }
@@ -146,7 +151,9 @@ impl Segment {
     /// Rows when folded.
     const fn folded(self) -> usize {
         match self.fold {
-            Fold::Rows => FOLD * self.rows,
+            Fold::Rows => ROW_FOLD * self.rows,
+            Fold::Words => self.rows,
+            Fold::Hash => hash::folded(hash::ROWS),
             Fold::Strips(strip) => FOLD * strip,
         }
     }
@@ -154,8 +161,10 @@ impl Segment {
     /// Where a fixed cell of row `row` comes to stand: selectors of lanes in every strip.
     fn fixed_rows(self, row: usize, strips: bool) -> Vec<usize> {
         match self.fold {
-            Fold::Rows => vec![FOLD * row],
+            Fold::Rows => vec![ROW_FOLD * row],
             Fold::Strips(_) if !strips => vec![row],
+            Fold::Words => vec![row],
+            Fold::Hash => vec![hash::folded(row)],
             Fold::Strips(strip) => (0..FOLD).map(|i| i * strip + row).collect(),
         }
     }
@@ -164,6 +173,11 @@ impl Segment {
     const fn place(self, column: usize, row: usize) -> (usize, usize) {
         match self.fold {
             Fold::Rows => Arrangement::Narrow.in_row((column, row)),
+            Fold::Words => (Arrangement::Narrow.advice() - 1, row),
+            Fold::Hash => {
+                let (column, below) = Arrangement::Narrow.in_row((column, 0));
+                (column, hash::folded(row) + below)
+            }
             Fold::Strips(strip) => Arrangement::Narrow.in_block((column, row), strip),
         }
     }
@@ -175,16 +189,23 @@ impl Sheet {
             k: draft.k,
             layout: Arrangement::Wide,
             advice: vec![Vec::new(); ADVICE],
-            fixed: Default::default(),
+            fixed: vec![Vec::new(); FIXED],
             copies: Vec::new(),
-            shown: Vec::new(),
             public: draft.public(),
-            counts: Counts { usable: usable_rows(draft.k, draft.layout), ..Counts::default() },
+            counts: Counts {
+                usable: usable_rows(draft.k, draft.layout),
+                rows: draft.shown().len(),
+                ..Counts::default()
+            },
         };
+        let words = sheet.public.len();
         let (homes, constants) = (HashMap::new(), BTreeMap::new());
         let (spare, starts) = (Vec::new(), Vec::new());
         let sums = vec![At { column: 0, row: 0 }; draft.rows.ranges.len()];
-        let segments = vec![Segment { start: 0, rows: 1, fold: Fold::Rows }];
+        let segments = vec![
+            Segment { start: 0, rows: words, fold: Fold::Words },
+            Segment { start: words, rows: 1, fold: Fold::Rows },
+        ];
         let mut layout = Layout { draft, sheet, homes, constants, spare, starts, sums, segments };
         layout.blocks();
         layout.ranges();
@@ -214,14 +235,19 @@ impl Sheet {
 
     pub(super) fn value(&self, at: At) -> Fr {
         let column = if at.column == CONSTANTS {
-            &self.fixed[Fix::Constant as usize]
+            &self.fixed[self.layout.constants()]
         } else {
             &self.advice[at.column]
         };
         column.get(at.row).copied().unwrap_or(Fr::ZERO)
     }
 
-    /// Hash of everything a key is made from: fixed cells, copies, shown cells.
+    /// The row that holds nothing: the one below the public words.
+    pub(super) const fn empty_row(&self) -> usize {
+        self.public.len()
+    }
+
+    /// Hash of everything a key is made from: fixed cells and copies.
     #[must_use]
     pub fn layout_hash(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
@@ -232,7 +258,7 @@ impl Sheet {
                 hasher.update(&value.to_repr());
             }
         }
-        let places = self.copies.iter().flat_map(|(a, b)| [a, b]).chain(&self.shown);
+        let places = self.copies.iter().flat_map(|(a, b)| [a, b]);
         for at in places {
             let place = (at.column as u64) << 48 | at.row as u64;
             hasher.update(&place.to_be_bytes());
@@ -269,7 +295,8 @@ impl Layout<'_> {
             self.block(block, start);
             let rows = block.shape.rows();
             let fold = match block.shape {
-                Shape::Hash | Shape::Entry { .. } => Fold::Rows,
+                Shape::Hash => Fold::Hash,
+                Shape::Entry { .. } => Fold::Rows,
                 Shape::Product | Shape::Addition { .. } | Shape::Doubling => Fold::Strips(rows),
             };
             self.segments.push(Segment { start, rows, fold });
@@ -400,11 +427,35 @@ impl Layout<'_> {
         at
     }
 
+    /// The number of a constant stands for its row until [`Self::put_constants`].
     fn constant(&mut self, value: Fr) -> At {
         let next = self.constants.len();
         let row = *self.constants.entry(value).or_insert(next);
-        self.fix(Fix::Constant, row, value);
         At { column: CONSTANTS, row }
+    }
+
+    /// Puts constants on rows where no gate reads their column: where it still holds 0.
+    fn put_constants(&mut self) {
+        let column = &mut self.sheet.fixed[self.sheet.layout.constants()];
+        let mut numbered: Vec<(usize, Fr)> =
+            self.constants.iter().map(|(value, number)| (*number, *value)).collect();
+        numbered.sort_unstable_by_key(|(number, _)| *number);
+        let free = |column: &[Fr], row: usize| column.get(row).is_none_or(|v| *v == Fr::ZERO);
+        let mut next = 0;
+        let mut rows = Vec::with_capacity(numbered.len());
+        for (_, value) in numbered {
+            while !free(column, next) {
+                next += 1;
+            }
+            set(column, next, value);
+            rows.push(next);
+            next += 1;
+        }
+        for at in self.sheet.copies.iter_mut().flat_map(|(a, b)| [a, b]) {
+            if at.column == CONSTANTS {
+                at.row = rows[at.row];
+            }
+        }
     }
 
     fn source(&mut self, source: Source) -> At {
@@ -442,8 +493,19 @@ impl Layout<'_> {
             let pair = (self.constant(*value), self.home(*cell));
             self.sheet.copies.push(pair);
         }
-        let shown = draft.shown().iter().filter_map(|cell| cell.cell);
-        self.sheet.shown = shown.map(|cell| self.home(cell)).collect();
+        self.show();
+    }
+
+    /// Public words: copies of shown cells on the first rows.
+    fn show(&mut self) {
+        let shown = self.draft.shown().iter().enumerate();
+        for (row, cell) in shown {
+            let at = At { column: ADVICE - 1, row };
+            self.fix(Fix::More, row, Fr::ONE);
+            self.put(at, *cell.value());
+            let home = cell.cell.map(|cell| self.home(cell));
+            self.sheet.copies.extend(home.map(|home| (home, at)));
+        }
     }
 
     /// Moves every cell to its place in the narrow layout.
@@ -471,27 +533,25 @@ impl Layout<'_> {
         };
         let mut advice = vec![Vec::new(); Arrangement::Narrow.advice()];
         for (column, values) in self.sheet.advice.iter().enumerate() {
-            for (row, value) in values.iter().enumerate() {
+            for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != Fr::ZERO) {
                 let At { column, row } = moved(At { column, row });
                 set(&mut advice[column], row, *value);
             }
         }
-        let mut fixed: [Vec<Fr>; FIXED] = Default::default();
-        let constants = Fix::Constant as usize;
-        for (column, values) in self.sheet.fixed.iter().enumerate() {
-            let strips = column == Fix::Look as usize || column == Fix::More as usize;
+        let mut fixed = vec![Vec::new(); Arrangement::Narrow.fixed_columns()];
+        for (fix, values) in Fix::ALL.into_iter().zip(&self.sheet.fixed) {
+            let strips = matches!(fix, Fix::Look | Fix::More);
+            let (column, below) = Arrangement::Narrow.fixed(fix);
             for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != Fr::ZERO) {
                 let (segment, start) = find(row);
                 let rows = segment.fixed_rows(row - segment.start, strips);
-                rows.iter().for_each(|row| set(&mut fixed[column], start + row, *value));
+                rows.iter().for_each(|row| set(&mut fixed[column], start + row + below, *value));
             }
         }
-        fixed[constants] = std::mem::take(&mut self.sheet.fixed[constants]);
         self.sheet.copies.iter_mut().for_each(|(a, b)| (*a, *b) = (moved(*a), moved(*b)));
-        self.sheet.shown.iter_mut().for_each(|at| *at = moved(*at));
         (self.sheet.advice, self.sheet.fixed) = (advice, fixed);
         (self.sheet.layout, self.sheet.counts.rows) = (Arrangement::Narrow, rows);
-        self.sheet.counts.block_rows *= FOLD;
+        self.sheet.counts.block_rows = find(self.sheet.counts.block_rows + 1).1;
     }
 
     fn finish(mut self) -> Result<Sheet, TooLarge> {
@@ -500,6 +560,7 @@ impl Layout<'_> {
         if self.draft.layout == Arrangement::Narrow {
             self.fold();
         }
+        self.put_constants();
         self.sheet.fixed[Fix::Range as usize] = (0..table).map(Fr::from).collect();
         let counts = &mut self.sheet.counts;
         counts.plain_rows = counts.rows - counts.block_rows;
@@ -538,16 +599,13 @@ impl Circuit<Fr> for Sheet {
                 Ok(())
             },
         )?;
-        for (row, at) in self.shown.iter().enumerate() {
-            layouter.constrain_instance(cell(&columns, *at), columns.instance, row);
-        }
         Ok(())
     }
 }
 
 fn cell(columns: &Columns, at: At) -> circuit::Cell {
     let column: Column<Any> = if at.column == CONSTANTS {
-        columns.fixed[Fix::Constant as usize].into()
+        columns.fixed[columns.layout.constants()].into()
     } else {
         columns.advice[at.column].into()
     };
@@ -586,9 +644,14 @@ impl Sheet {
         changed
     }
 
+    /// The sheet with other public words.
+    pub(crate) fn showing(&self, public: Vec<Fr>) -> Self {
+        Self { public, ..self.clone() }
+    }
+
     /// The advice cells of blocks that are not 0: column, row.
     pub(crate) fn block_cells(&self) -> Vec<(usize, usize)> {
-        let rows = 1..=self.counts.block_rows;
+        let rows = self.empty_row() + 1..=self.counts.block_rows;
         let all = rows.flat_map(|row| (0..self.advice.len()).map(move |column| (column, row)));
         all.filter(|(column, row)| self.at(*column, *row) != Fr::ZERO).collect()
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::gates::{
     Gates, Table,
     check::Broken,
+    columns::ADVICE,
     sheet::Sheet,
     tests::{constant, g, sheet},
 };
@@ -20,6 +21,7 @@ const FULL: usize = 1;
 const PARTIAL: usize = 2;
 const PRODUCT: usize = 3;
 const ADDITION: usize = 4;
+const PUBLIC: usize = 5;
 const PICK: usize = LANES;
 
 /// What a false witness may break.
@@ -382,7 +384,7 @@ fn added(gates: &Gates, line: impl FnOnce(Line) -> Line) -> Lined {
 fn doubled(_: &Gates, line: impl FnOnce(Line) -> Line) -> Lined {
     let Point { x, y } = constant(g(5));
     let line = line(tangent(&x, &y));
-    let (block, _) = doubling_on(0, [&x, &x], &y, &line);
+    let (block, _) = doubling_on(0, &x, &y, &line);
     let slope = slope_of_double(&Number::constant(&line.slope), &x, &y);
     Lined { block, line, slope, xs: [x.value(), x.value()], offset: TANGENT_OFFSET }
 }
@@ -483,7 +485,7 @@ fn slope_and_x_of_an_addition_are_numbers() {
                 addition_on(gates.next(), &running, &step, &line).0
             } else {
                 let Point { x, y } = constant(g(5));
-                doubling_on(0, [&x, &x], &y, &line).0
+                doubling_on(0, &x, &y, &line).0
             };
             gates.push(again);
         });
@@ -503,7 +505,7 @@ fn slope_and_x_of_an_addition_are_numbers() {
         let Point { x, y } = constant(g(small.unwrap()));
         let line = tangent(&x, &y);
         let line = Line { slope: line.slope + modulus::<Fq>(), x: line.x };
-        let (block, _) = doubling_on(0, [&x, &x], &y, &line);
+        let (block, _) = doubling_on(0, &x, &y, &line);
         gates.push(block);
     });
 }
@@ -596,17 +598,28 @@ fn carries_of_an_addition_are_in_their_range() {
 fn every_input_of_a_doubling_is_a_copy() {
     let Point { x, y } = constant(g(5));
     let other = mislabelled(&x, &number(79));
-    let cases = [("x", [&other, &x], &y), ("x again", [&x, &other], &y)];
-    for (name, xs, y) in cases {
-        breaks(name, Only::Copies, |gates, _| {
-            let mut line = tangent(xs[0], y);
-            let slope = Number::constant(&line.slope).coordinate();
-            line.x = integer(&(slope.square() - xs[0].coordinate() - xs[1].coordinate()));
-            gates.push(doubling_on(0, xs, y, &line).0);
-        });
-    }
+    breaks("x", Only::Copies, |gates, _| {
+        let mut line = tangent(&other, &y);
+        let slope = Number::constant(&line.slope).coordinate();
+        line.x = integer(&(slope.square() - other.coordinate().double()));
+        gates.push(doubling_on(0, &other, &y, &line).0);
+    });
     let wrong = mislabelled(&y, &number(80));
     breaks("y", Only::Copies, push(doubling(0, &x, &wrong).0));
+}
+
+#[test]
+fn public_words_are_the_shown_cells() {
+    let (mut builder, gates) = crate::gates::draft::start(9);
+    let cells = [5, 7].map(|word| builder.main(0).load_witness(Fr::from(word)));
+    let mut draft = crate::gates::Draft::finish(builder, gates, 9);
+    draft.show(cells.to_vec());
+    let sheet = draft.sheet().unwrap();
+    assert_eq!(sheet.check(), Ok(()));
+    let other = || vec![Fr::from(5), Fr::from(8)];
+    breaks_sheet("another word", Only::Gate(PUBLIC, &[0]), &sheet.showing(other()));
+    let changed = sheet.with(ADVICE - 1, 1, Fr::from(8)).showing(other());
+    breaks_sheet("a cell that is no copy", Only::Copies, &changed);
 }
 
 #[test]
