@@ -25,14 +25,16 @@ pub const ACCUMULATOR: usize = 4 * LIMBS;
 pub const ROOT_ACCUMULATOR: usize = 12;
 /// Position of the carried scalar of the setup's generator G.
 pub const GENERATOR: usize = ACCUMULATOR;
-/// Position of the carried scalars: [`COMMITMENTS`] for each of [`CARRIED_KINDS`].
+/// Position of the carried scalars: [`COMMITMENTS`] for each of [`SLOTS`] keys.
 pub const CARRIED: usize = GENERATOR + 1;
 /// Commitments of a family key: fixed columns, and columns with copies.
 pub const COMMITMENTS: usize = FIXED + COPYABLE;
-/// The kinds that can be somebody's child, in the order of their carried scalars.
-pub const CARRIED_KINDS: [Kind; 5] = [Kind::Tx, Kind::Vm, Kind::Kernel, Kind::Base, Kind::Merge];
+/// The kinds that can be somebody's child.
+pub const FAMILY: [Kind; 5] = [Kind::Tx, Kind::Vm, Kind::Kernel, Kind::Base, Kind::Merge];
+/// Keys whose scalars a proof has room for: [`carried_kinds`] says which.
+pub const SLOTS: usize = 3;
 /// Position of the application's words.
-pub const WORDS: usize = CARRIED + CARRIED_KINDS.len() * COMMITMENTS;
+pub const WORDS: usize = CARRIED + SLOTS * COMMITMENTS;
 /// The application's words of a family circuit: self, start, end, txs, count, credit, payee, aux.
 pub const WORD_COUNT: usize = 8;
 /// Public words of a family circuit.
@@ -104,10 +106,32 @@ pub const fn self_word(kind: Kind) -> Option<Kind> {
     }
 }
 
-/// Position of `kind` among [`CARRIED_KINDS`]; `None` for `root`.
+/// The kinds a proof of `kind` carries scalars of, in the order of its slots; those left over hold
+/// 0. Up to a tx's `base` they are of the keys below it; `base` multiplies these out, and from there
+/// on they are of the tree's keys, which `root` multiplies out.
+#[must_use]
+pub const fn carried_kinds(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Tx | Kind::Vm | Kind::Kernel => &[Kind::Tx, Kind::Vm, Kind::Kernel],
+        Kind::Base | Kind::Merge => &[Kind::Base, Kind::Merge],
+        Kind::Root => &[],
+    }
+}
+
+/// The slot of `kind`'s own key, in its proofs and in claims over them; `None` for `root`.
 #[must_use]
 pub fn carried_index(kind: Kind) -> Option<usize> {
-    CARRIED_KINDS.iter().position(|carried| *carried == kind)
+    carried_kinds(kind).iter().position(|carried| *carried == kind)
+}
+
+/// The kinds whose keys a circuit multiplies out: its children's claims carry none of them on.
+#[must_use]
+pub const fn resolved_kinds(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Merge => &[],
+        Kind::Base => carried_kinds(Kind::Kernel),
+        Kind::Root => carried_kinds(Kind::Merge),
+    }
 }
 
 /// How snark-verifier reads the keys of `kind`.

@@ -6,7 +6,7 @@
 //! logarithm nobody knows and which a hash of everything else determines. The coefficient of A is
 //! never 0 at an addition, so an exception would be a discrete logarithm of A.
 //!
-//! Points have digits of four bits (eight multiples cost eight additions), constants of seven (their
+//! Points have digits of four bits (eight multiples cost eight additions), constants of eight (their
 //! multiples are constants too, and cost a row each).
 
 use super::{
@@ -31,11 +31,11 @@ use num_bigint::BigInt;
 
 /// Bits of a digit of a point's scalar: ±1, ±3, …, ±15.
 const POINT_BITS: u32 = 4;
-/// Bits of a digit of a constant's scalar: ±1, ±3, …, ±127.
-const CONSTANT_BITS: u32 = 7;
-/// Position of the highest digit of a scalar: 63 digits of 4 bits or 36 of 7 stand below it. Sums
-/// of digits are every odd integer in reach, so several strings per scalar; equality modulo r is
-/// all that is needed, since points have order r.
+/// Bits of a digit of a constant's scalar: ±1, ±3, …, ±255.
+const CONSTANT_BITS: u32 = 8;
+/// Position of the highest digit of a scalar: 63 digits of 4 bits stand below it, and 31 of 8 below
+/// the one at 248. Sums of digits are every odd integer in reach, so several strings per scalar;
+/// equality modulo r is all that is needed, since points have order r.
 const FULL: u32 = 252;
 /// Position of the highest digit of a challenge: odd and below 2^128, exactly one string.
 const SHORT: u32 = 124;
@@ -240,7 +240,7 @@ pub(super) fn multiply(
 
 /// Σ of the terms from a given offset: sound only for one whose discrete logarithm nobody knows.
 fn sum_from(gates: &Gates, offset: Point, mut terms: Vec<Term>, plain: &[Table]) -> Point {
-    let top = terms.iter().map(Term::top).max().unwrap_or(SHORT);
+    let top = if terms.iter().any(|term| term.top() > SHORT) { FULL } else { SHORT };
     let corrections = corrections(gates, &offset);
     let mut sum = Sum::from(offset);
     let mut doublings = 0;

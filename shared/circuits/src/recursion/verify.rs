@@ -8,8 +8,9 @@
 
 use super::{
     family::{
-        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, ChildCells, FamilyKeys, GENERATOR,
-        KindFlag, WORD_COUNT, WORDS, carried_index, height, layout, positions, self_word,
+        ACCUMULATOR, CARRIED, COMMITMENTS, ChildCells, FamilyKeys, GENERATOR, KindFlag, SLOTS,
+        WORD_COUNT, WORDS, carried_index, carried_kinds, height, layout, positions, resolved_kinds,
+        self_word,
     },
     msm::{Scalar, Terms, multiply},
     points::{Base, Combination, SymbolicEcc, SymbolicLoader, limbs_of},
@@ -122,7 +123,7 @@ pub struct Plan<'a> {
     pub revision: u32,
     /// (τG, G) of the setup.
     pub setup: [G1Affine; 2],
-    /// The family's keys; a parent needs its possible children's, `root` all five.
+    /// The family's keys; a parent needs its possible children's and those it multiplies out.
     pub keys: &'a FamilyKeys,
     /// What the circuit shows as word 0: a witness. 0 while the key it names is being made.
     pub own: Fr,
@@ -200,9 +201,7 @@ pub fn build_parent(
     let ctx = pool.main();
     let seed = seed(&ecc, ctx, &verified);
     let mut claim = accumulate(&ecc, ctx, &verified, seed);
-    if plan.kind == Kind::Root {
-        resolve(&ecc, ctx, &mut claim, plan)?;
-    }
+    resolve(&ecc, ctx, &mut claim, plan)?;
     let mut public = settle(&ecc, ctx, &mut claim, (plan.kind, seed));
     if plan.kind != Kind::Root {
         public.push(claim.generator);
@@ -410,7 +409,7 @@ fn accumulate(
     let mut sides = [BTreeMap::new(), BTreeMap::new()];
     let gate = ecc.gate();
     let zero = ctx.load_zero();
-    let carried = vec![vec![zero; COMMITMENTS]; CARRIED_KINDS.len()];
+    let carried = vec![vec![zero; COMMITMENTS]; SLOTS];
     let (left, right) = (Terms::default(), Terms::default());
     let mut claim = Claim { left, right, generator: zero, carried };
     for (index, child) in verified.iter().enumerate() {
@@ -421,7 +420,7 @@ fn accumulate(
                 weigh(ctx, gate, side, (point, weight));
             }
             if let (1, Some(weight)) = (which, weight) {
-                claim.add_carried(ctx, gate, &child.public, weight);
+                claim.add_carried(ctx, gate, child, weight);
             }
         }
     }
@@ -479,14 +478,16 @@ impl Claim {
         &mut self,
         ctx: &mut Context<Fr>,
         gate: &GateChip<Fr>,
-        public: &[Cell],
+        Verified { public, flags, .. }: &Verified,
         weight: Cell,
     ) {
         self.generator = gate.mul_add(ctx, weight, public[GENERATOR], self.generator);
-        let carried = public[CARRIED..WORDS].iter();
+        let used = flags.iter().map(|flag| carried_kinds(flag.kind).len()).max().unwrap_or(0);
+        let (carried, unused) = public[CARRIED..WORDS].split_at(used * COMMITMENTS);
         for (sum, scalar) in self.carried.iter_mut().flatten().zip(carried) {
             *sum = gate.mul_add(ctx, weight, *scalar, *sum);
         }
+        unused.iter().for_each(|scalar| gate.assert_is_const(ctx, scalar, &Fr::ZERO));
     }
 
     /// Sorts the left side: points to multiply, scalars of keys and of G to carry.
@@ -537,7 +538,8 @@ impl Claim {
     }
 }
 
-/// Multiplies the carried scalars out with the real keys, as `root` does for L1.
+/// Multiplies scalars out with the real keys, as `root` does for L1 and `base` for the keys below
+/// it. Nothing of them is carried on.
 fn resolve(
     ecc: &SymbolicEcc<'_>,
     ctx: &mut Context<Fr>,
@@ -545,17 +547,22 @@ fn resolve(
     plan: &Plan<'_>,
 ) -> Result<(), BuildError> {
     let gate = ecc.gate();
-    let mut constants: Vec<(Cell, G1Affine)> = vec![(claim.generator, plan.setup[1])];
-    for (kind, scalars) in CARRIED_KINDS.iter().zip(&claim.carried) {
+    let mut constants: Vec<(Cell, G1Affine)> = Vec::new();
+    if plan.kind == Kind::Root {
+        constants.push((claim.generator, plan.setup[1]));
+    }
+    let zero = ctx.load_zero();
+    for (kind, scalars) in resolved_kinds(plan.kind).iter().zip(&mut claim.carried) {
         let key = plan.keys.get(kind).ok_or(BuildError::MissingKey(*kind))?;
         assert_eq!(key.commitments.len(), scalars.len(), "one scalar per commitment");
-        for (scalar, point) in scalars.iter().zip(&key.commitments) {
+        for (scalar, point) in scalars.iter_mut().zip(&key.commitments) {
+            let scalar = mem::replace(scalar, zero);
             if bool::from(point.is_identity()) {
                 continue;
             }
             match constants.iter_mut().find(|(_, known)| known == point) {
-                Some((sum, _)) => *sum = gate.add(ctx, *sum, *scalar),
-                None => constants.push((*scalar, *point)),
+                Some((sum, _)) => *sum = gate.add(ctx, *sum, scalar),
+                None => constants.push((scalar, *point)),
             }
         }
     }

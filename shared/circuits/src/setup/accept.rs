@@ -14,8 +14,8 @@ use crate::{
     gates::{LIMB_BITS, LIMBS},
     poseidon::{from_word, to_word},
     recursion::family::{
-        ACCUMULATOR, CARRIED, CARRIED_KINDS, COMMITMENTS, GENERATOR, ProofLayout, ROOT_ACCUMULATOR,
-        WORDS, public_words, self_word,
+        ACCUMULATOR, CARRIED, COMMITMENTS, GENERATOR, ProofLayout, ROOT_ACCUMULATOR, WORDS,
+        carried_kinds, public_words, self_word,
     },
 };
 use halo2_base::halo2_proofs::halo2curves::{
@@ -90,8 +90,8 @@ pub enum Refusal {
     /// The accumulator in the public words is none, or not the one this kind must carry.
     #[error("the accumulator in the public words is malformed or not the required one")]
     Accumulator,
-    /// A `tx` or `vm` that carries scalars.
-    #[error("{0} must carry no scalars")]
+    /// A `tx` or `vm` that carries scalars, or another kind that carries some in an unused slot.
+    #[error("{0} carries scalars where it must not")]
     Carried(Kind),
     /// Word 0 is not the digest pinned for this kind.
     #[error("the self digest is not the pinned one")]
@@ -176,7 +176,7 @@ pub fn accept(
     let protocol = keys.protocol(kind);
     check_encoding(kind, protocol, proof)?;
     let carried = carried_accumulator(kind, &public)?;
-    check_leaf(keys.setup(), kind, &public)?;
+    check_carried(keys.setup(), kind, &public)?;
     check_self_digest(keys, kind, &public)?;
     check_bounds(kind, &public)?;
     let own = own_accumulator(keys, kind, &public, proof)?;
@@ -271,8 +271,8 @@ fn carried_accumulator(kind: Kind, public: &[Fr]) -> Result<Accumulator, Refusal
     if identity { Err(Refusal::Accumulator) } else { Ok(accumulator) }
 }
 
-/// `tx` and `vm` carry the pair (τG, G) and nothing else.
-fn check_leaf(setup: &SetupConstants, kind: Kind, public: &[Fr]) -> Result<(), Refusal> {
+/// `tx` and `vm` carry the pair (τG, G) and nothing else, the others nothing in unused slots.
+fn check_carried(setup: &SetupConstants, kind: Kind, public: &[Fr]) -> Result<(), Refusal> {
     match kind {
         Kind::Tx | Kind::Vm => {
             let accumulator = carried_accumulator(kind, public)?;
@@ -282,7 +282,12 @@ fn check_leaf(setup: &SetupConstants, kind: Kind, public: &[Fr]) -> Result<(), R
             let carries = public[GENERATOR..WORDS].iter().any(|scalar| *scalar != Fr::ZERO);
             if carries { Err(Refusal::Carried(kind)) } else { Ok(()) }
         }
-        Kind::Kernel | Kind::Base | Kind::Merge | Kind::Root => Ok(()),
+        Kind::Kernel | Kind::Base | Kind::Merge => {
+            let unused = CARRIED + carried_kinds(kind).len() * COMMITMENTS;
+            let carries = public[unused..WORDS].iter().any(|scalar| *scalar != Fr::ZERO);
+            if carries { Err(Refusal::Carried(kind)) } else { Ok(()) }
+        }
+        Kind::Root => Ok(()),
     }
 }
 
@@ -372,7 +377,7 @@ fn resolve(keys: &VerifyingKeys, kind: Kind, public: &[Fr], carried: Accumulator
     let mut left: G1 = carried.lhs.into();
     left += keys.setup().g * public[GENERATOR];
     let slots = public[CARRIED..WORDS].chunks_exact(COMMITMENTS);
-    for (kind, scalars) in CARRIED_KINDS.iter().zip(slots) {
+    for (kind, scalars) in carried_kinds(kind).iter().zip(slots) {
         for (commitment, scalar) in keys.protocol(*kind).preprocessed.iter().zip(scalars) {
             left += *commitment * scalar;
         }

@@ -8,7 +8,7 @@ use super::srs::{SetupConstants, SetupError};
 use crate::gates::sheet::Sheet;
 use crate::recursion::{
     family::{
-        CARRIED_KINDS, FamilyKeys, KeyFacts, accumulator_words, height, layout, protocol_config,
+        FAMILY, FamilyKeys, KeyFacts, accumulator_words, height, layout, protocol_config,
         public_words, same_shape,
     },
     verify::BuildError,
@@ -189,7 +189,7 @@ impl VerifyingKeys {
     /// What the family's circuits need of each other's keys.
     #[must_use]
     pub fn family(&self) -> FamilyKeys {
-        CARRIED_KINDS.iter().map(|kind| (*kind, self.keys[*kind as usize].facts())).collect()
+        FAMILY.iter().map(|kind| (*kind, self.keys[*kind as usize].facts())).collect()
     }
 }
 
@@ -252,7 +252,7 @@ fn height_only(k: u32, setup: &SetupConstants) -> ParamsKZG<Bn256> {
 
 /// The circuit set of these keys; keys that are not there are left out.
 pub(super) fn set_id(setup: &SetupConstants, keys: &BTreeMap<Kind, Verifying>) -> Word {
-    let known = CARRIED_KINDS.iter().filter_map(|kind| Some((kind, keys.get(kind)?)));
+    let known = FAMILY.iter().filter_map(|kind| Some((kind, keys.get(kind)?)));
     let hashes: Vec<[u8; 32]> = known.map(|(kind, key)| key.hash(*kind)).collect();
     let setup = setup.hash();
     let parts: Vec<&[u8]> = std::iter::once(&setup).chain(&hashes).map(|hash| &hash[..]).collect();
@@ -265,7 +265,7 @@ pub(super) fn set_id(setup: &SetupConstants, keys: &BTreeMap<Kind, Verifying>) -
 /// One verifier serves every child: all family keys must be of one shape.
 pub(super) fn check_shapes(keys: &BTreeMap<Kind, Verifying>) -> Result<(), KeyError> {
     let Some(first) = keys.get(&Kind::Tx) else { return Ok(()) };
-    for kind in CARRIED_KINDS {
+    for kind in FAMILY {
         let Some(key) = keys.get(&kind) else { continue };
         let same = same_shape(&first.protocol, &key.protocol);
         let library = |error: serde_json::Error| KeyError::Library { kind, why: error.to_string() };

@@ -4,6 +4,7 @@
 //! valid as a proof and only acceptance stands between its words and a parent.
 
 use super::*;
+use crate::recursion::family::N_PI;
 use crate::setup::forge::{FORGE, forge, forge_with, honest, library_accepts, limbs};
 use halo2_base::utils::{biguint_to_fe, fe_to_biguint, modulus};
 use num_bigint::BigUint;
@@ -107,29 +108,32 @@ fn a_carried_claim_is_settled_with_the_real_keys() {
     false_claim[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, twice, setup.g));
     assert_eq!(judge_words(Kind::Base, &false_claim), Err(Refusal::Claim));
 
-    // left + s·V + g·G = τG, where V is a commitment of the vm key: true.
+    // left + s·V + g·G = τG, where V is a commitment of the base key: true.
     let commitments = |kind| FORGE.verifying.protocol(kind).preprocessed.iter();
-    let differ = |(vm, merge): (&G1Affine, &G1Affine)| vm != merge;
-    let index = commitments(Kind::Vm).zip(commitments(Kind::Merge)).position(differ).unwrap();
-    let (vm, merge) = (CARRIED + COMMITMENTS + index, CARRIED + 4 * COMMITMENTS + index);
+    let differ = |(base, merge): (&G1Affine, &G1Affine)| base != merge;
+    let index = commitments(Kind::Base).zip(commitments(Kind::Merge)).position(differ).unwrap();
+    let (base, merge) = (CARRIED + index, CARRIED + COMMITMENTS + index);
     let (s, g) = (Fr::from(5), Fr::from(3));
-    let commitment = FORGE.verifying.protocol(Kind::Vm).preprocessed[index];
+    let commitment = FORGE.verifying.protocol(Kind::Base).preprocessed[index];
     let left = setup.tau_g - (commitment * s).to_affine() - (setup.g * g).to_affine();
     let mut words = honest(Kind::Merge);
     words[..ACCUMULATOR].copy_from_slice(&limbs(Kind::Base, left.to_affine(), setup.g));
-    (words[vm], words[GENERATOR]) = (s, g);
+    (words[base], words[GENERATOR]) = (s, g);
     judge_words(Kind::Merge, &words).unwrap();
     // The same scalar moved to another slot, dropped, doubled.
     let changes: [fn(&mut Vec<Fr>, usize, usize); 3] = [
-        |words, vm, merge| words.swap(vm, merge),
-        |words, vm, _| words[vm] = Fr::ZERO,
-        |words, vm, _| words[vm] = words[vm].double(),
+        |words, base, merge| words.swap(base, merge),
+        |words, base, _| words[base] = Fr::ZERO,
+        |words, base, _| words[base] = words[base].double(),
     ];
     for change in changes {
         let mut words = words.clone();
-        change(&mut words, vm, merge);
+        change(&mut words, base, merge);
         assert_eq!(judge_words(Kind::Merge, &words), Err(Refusal::Claim));
     }
+    // The slot that the tree's proofs do not use.
+    words[WORDS - 1] = Fr::ONE;
+    assert_eq!(judge_words(Kind::Merge, &words), Err(Refusal::Carried(Kind::Merge)));
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn a_false_accumulator_in_a_root_proof_is_refused() {
 fn an_extra_public_word_is_refused() {
     let mut words = honest(Kind::Base);
     words.push(Fr::from(3));
-    let refused = Refusal::WordCount { kind: Kind::Base, expected: 135, got: 136 };
+    let refused = Refusal::WordCount { kind: Kind::Base, expected: N_PI, got: N_PI + 1 };
     assert_eq!(judge_words(Kind::Base, &words), Err(refused));
 }
 

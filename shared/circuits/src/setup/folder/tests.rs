@@ -114,7 +114,7 @@ fn constraints_do_not_depend_on_children() {
     let bytes = hex::decode(&pins.keys["tx"].bytes).unwrap();
     let shape = Verifying::derive(Kind::Tx, &bytes, &setup).unwrap().protocol;
     let base = |child: &Child| {
-        let keys: FamilyKeys = crate::recursion::family::CARRIED_KINDS
+        let keys: FamilyKeys = crate::recursion::family::FAMILY
             .iter()
             .map(|kind| {
                 let commitments = shape.preprocessed.clone();
