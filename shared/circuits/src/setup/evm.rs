@@ -10,14 +10,22 @@ use halo2_base::{
     },
     utils::fe_to_biguint,
 };
+use opening::{FinalKey, Opening, OpeningKey};
 use protocol::{Kind, Word};
 use snark_verifier::{
-    loader::evm::EvmLoader, system::halo2::transcript::evm::EvmTranscript, verifier::SnarkVerifier,
+    loader::evm::EvmLoader,
+    pcs::kzg::LimbsEncoding,
+    system::halo2::transcript::evm::EvmTranscript,
+    verifier::{SnarkVerifier, plonk::PlonkVerifier},
 };
-use snark_verifier_sdk::{PlonkVerifier, SHPLONK};
+use snark_verifier_sdk::{BITS, LIMBS};
 use std::rc::Rc;
 
 mod compact;
+mod opening;
+
+/// How `root` writes an accumulator down.
+type RootLimbs = LimbsEncoding<LIMBS, BITS>;
 
 /// The compiler version the generator writes, and the one the project's compiler accepts. The
 /// code is assembly: nothing in it depends on the version.
@@ -34,11 +42,13 @@ const PRAGMA: [&str; 2] = ["pragma solidity 0.8.19;", "pragma solidity ^0.8.19;"
 /// Never for a key of the family's making; the generator runs the verifier symbolically. A line of
 /// its source that is not known, if the generator changes.
 pub fn solidity(keys: &VerifyingKeys) -> Result<String, String> {
-    type Verifier = PlonkVerifier<SHPLONK>;
+    type Verifier = PlonkVerifier<Opening, RootLimbs>;
     let setup = keys.setup();
-    let deciding = (setup.g, setup.g2, setup.tau_g2).into();
-    let loader = EvmLoader::new::<Fq, Fr>();
     let protocol = keys.protocol(Kind::Root);
+    let opening = OpeningKey { g: setup.g, generator: protocol.domain.r#gen };
+    let pairing = (setup.g, setup.g2, setup.tau_g2).into();
+    let deciding = FinalKey { opening, pairing };
+    let loader = EvmLoader::new::<Fq, Fr>();
     let counts = protocol.num_instance.clone();
     let protocol = protocol.loaded(&loader);
     let mut transcript = EvmTranscript::<G1Affine, Rc<EvmLoader>, _, _>::new(&loader);

@@ -6,12 +6,17 @@
 //! what repeats (points, evaluations, batch inversions, curve operations) becomes a loop or a
 //! function, and memory is numbered anew without holes. What is computed stays the same; a real
 //! proof and every changed bit of it are tested against the result.
+//!
+//! Points of the proof are not checked to be on the curve by the contract itself: L1's curve
+//! operations refuse what is not (EIP-196), and every point is an operand of one. They take the
+//! identity, which therefore is refused where points are read.
 
 use std::collections::BTreeMap;
 
 mod memory;
 mod nest;
 mod read;
+mod sums;
 
 /// A memory address.
 type Cell = u32;
@@ -46,10 +51,37 @@ enum Statement {
     Multiply(Cell, Cell, Cell),
     /// To, one point, other point.
     Add(Cell, Cell, Cell),
-    /// To, one point, other point, its scalar.
-    MultiplyAdd(Cell, Cell, Cell, Cell),
+    /// To, a point, and what is added to it: points with their scalars.
+    Sum(Cell, Cell, Vec<(Cell, Cell)>),
     /// Kept as it is, but for addresses.
     Text(String),
+}
+
+impl Statement {
+    /// Points and scalars a curve operation takes.
+    fn operands(&self) -> (Vec<Cell>, Vec<Cell>) {
+        match self {
+            Self::Multiply(_, point, scalar) => (vec![*point], vec![*scalar]),
+            Self::Add(_, a, b) => (vec![*a, *b], Vec::new()),
+            Self::Sum(_, first, terms) => {
+                let points = terms.iter().map(|(point, _)| *point).chain([*first]);
+                (points.collect(), terms.iter().map(|(_, scalar)| *scalar).collect())
+            }
+            Self::Set(..) | Self::Load(..) | Self::Point(..) | Self::Invert(_) | Self::Text(_) => {
+                (Vec::new(), Vec::new())
+            }
+        }
+    }
+
+    /// Bytes where a curve operation's result comes to stand: those of a call's operands. A sum is
+    /// made elsewhere.
+    fn room(&self) -> Cell {
+        if let Self::Sum(..) = self {
+            return 2 * WORD;
+        }
+        let (points, scalars) = self.operands();
+        (2 * points.len() + scalars.len()) as Cell * WORD
+    }
 }
 
 /// Why a source is not what the known generator writes.
@@ -109,12 +141,15 @@ pub(super) fn compact(source: &str, powers: &Powers) -> Result<String, Unknown> 
     };
     let statements = read::statements(&lines[first..last])?.into_iter().map(|statement| {
         if let Statement::Set(to, value) = statement {
-            Statement::Set(to, powers.replace(value))
+            Statement::Set(to, powers.replace(value.simple()))
         } else {
             statement
         }
     });
-    let statements = nest::fold(nest::nest(statements.collect()));
+    let statements = sums::gather(sums::fold(nest::nest(statements.collect())));
+    if let Some(point) = sums::unused(&statements) {
+        return Err(format!("the point at {point} is not used"));
+    }
     let memory = memory::Memory::of(&statements);
     let body = memory.write(&statements, powers);
     let functions = memory.functions();

@@ -12,17 +12,23 @@ const NEAR: [Cell; 8] = [0x0, 0x20, 0x40, 0x60, 0x80, 0xa0, 0xc0, 0xe0];
 /// Where the rest begins.
 const MEMORY: Cell = 0x100;
 /// Repetitions from which on a loop is shorter.
-const LOOP: usize = 5;
+const LOOP: usize = 8;
+/// Words in which sums of points are made.
+const SUM: Cell = 5;
+
+/// Repetitions in one turn of a loop.
+const UNROLL: usize = 4;
 
 /// Functions of the contract's rewritten part. A point that is none, and a curve operation that
-/// fails, ends the verification at once.
+/// fails, ends the verification at once. SUM is where a sum of points is, followed by room for one
+/// more point and its scalar.
 const FUNCTIONS: &str = "
-            function point(to, from) {
-                let x := calldataload(from)
-                let y := calldataload(add(from, 0x20))
-                mstore(to, x)
-                mstore(add(to, 0x20), y)
-                if iszero(validate_ec_point(x, y)) { revert(0, 0) }
+            function points(to, from, length) {
+                calldatacopy(to, from, length)
+                let end := add(to, length)
+                for { to := add(to, 0x20) } lt(to, end) { to := add(to, 0x40) } {
+                    if iszero(mload(to)) { revert(0, 0) }
+                }
             }
             function ec_mul(to, from, scalar) {
                 mstore(to, mload(from))
@@ -37,22 +43,19 @@ const FUNCTIONS: &str = "
                 mstore(add(to, 0x60), mload(add(other, 0x20)))
                 if iszero(staticcall(gas(), 0x6, to, 0x80, to, 0x40)) { revert(0, 0) }
             }
-            function ec_mul_add(to, one, from, scalar) {
-                ec_mul(FREE, from, scalar)
-                ec_add(to, one, FREE)
-            }
-            function numbers(to, from, end) {
-                let order := 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001
-                for {} lt(from, end) {} {
-                    mstore(to, mod(calldataload(from), order))
-                    to := add(to, 0x20)
-                    from := add(from, 0x20)
-                }
+            function term(from, scalar) {
+                mstore(SUM_2, mload(from))
+                mstore(SUM_3, mload(add(from, 0x20)))
+                mstore(SUM_4, mload(scalar))
+                if iszero(staticcall(gas(), 0x7, SUM_2, 0x60, SUM_2, 0x40)) { revert(0, 0) }
+                if iszero(staticcall(gas(), 0x6, SUM_0, 0x80, SUM_0, 0x40)) { revert(0, 0) }
             }
             function powers(to, end, first, ratio) {
                 let order := 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001
-                for {} lt(to, end) { to := add(to, 0x20) } {
+                for {} lt(to, end) { to := add(to, 0x40) } {
                     mstore(to, first)
+                    first := mulmod(first, ratio, order)
+                    mstore(add(to, 0x20), first)
                     first := mulmod(first, ratio, order)
                 }
             }
@@ -60,10 +63,22 @@ const FUNCTIONS: &str = "
                 let order := 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001
                 let product := 1
                 let to := FREE
-                for { let at := from } lt(at, end) { at := add(at, 0x20) } {
+                let at := from
+                for {} lt(add(at, 0x40), end) {} {
+                    mstore(to, product)
+                    product := mulmod(product, mload(at), order)
+                    mstore(add(to, 0x20), product)
+                    product := mulmod(product, mload(add(at, 0x20)), order)
+                    mstore(add(to, 0x40), product)
+                    product := mulmod(product, mload(add(at, 0x40)), order)
+                    to := add(to, 0x60)
+                    at := add(at, 0x60)
+                }
+                for {} lt(at, end) {} {
                     mstore(to, product)
                     product := mulmod(product, mload(at), order)
                     to := add(to, 0x20)
+                    at := add(at, 0x20)
                 }
                 mstore(to, 0x20)
                 mstore(add(to, 0x20), 0x20)
@@ -72,14 +87,20 @@ const FUNCTIONS: &str = "
                 mstore(add(to, 0x80), sub(order, 2))
                 mstore(add(to, 0xa0), order)
                 if iszero(staticcall(gas(), 0x5, to, 0xc0, to, 0x20)) { revert(0, 0) }
-                let inverse := mload(to)
-                for { let at := end } gt(at, from) {} {
+                product := mload(to)
+                for {} gt(at, add(from, 0x20)) {} {
                     at := sub(at, 0x20)
                     to := sub(to, 0x20)
                     let value := mload(at)
-                    mstore(at, mulmod(mload(to), inverse, order))
-                    inverse := mulmod(inverse, value, order)
+                    mstore(at, mulmod(mload(to), product, order))
+                    product := mulmod(product, value, order)
+                    at := sub(at, 0x20)
+                    to := sub(to, 0x20)
+                    value := mload(at)
+                    mstore(at, mulmod(mload(to), product, order))
+                    product := mulmod(product, value, order)
                 }
+                if gt(at, from) { mstore(from, product) }
             }
 ";
 
@@ -125,21 +146,11 @@ impl Memory {
                     ranges.insert((*to, to + 2 * WORD));
                 }
                 Statement::Invert(all) => inverted.push(all),
-                Statement::Multiply(to, point, scalar) => {
-                    ranges.insert((*to, to + 3 * WORD));
-                    ranges.insert((*point, point + 2 * WORD));
-                    cells.insert(*scalar);
-                }
-                Statement::Add(to, a, b) => {
-                    ranges.insert((*to, to + 4 * WORD));
-                    ranges.insert((*a, a + 2 * WORD));
-                    ranges.insert((*b, b + 2 * WORD));
-                }
-                Statement::MultiplyAdd(to, a, b, scalar) => {
-                    ranges.insert((*to, to + 4 * WORD));
-                    ranges.insert((*a, a + 2 * WORD));
-                    ranges.insert((*b, b + 2 * WORD));
-                    cells.insert(*scalar);
+                Statement::Multiply(to, ..) | Statement::Add(to, ..) | Statement::Sum(to, ..) => {
+                    let (points, scalars) = statement.operands();
+                    ranges.insert((*to, to + statement.room()));
+                    ranges.extend(points.into_iter().map(|point| (point, point + 2 * WORD)));
+                    cells.extend(scalars);
                 }
                 Statement::Text(text) => addresses(text, &mut |cell, length| {
                     ranges.insert((cell, cell + length.div_ceil(WORD) * WORD));
@@ -270,9 +281,35 @@ impl Memory {
         out + rest
     }
 
+    /// Where sums of points are made: a point, another one, a scalar.
+    const fn sum(&self, word: Cell) -> Cell {
+        self.end + word * WORD
+    }
+
     /// The functions the statements call.
     pub(super) fn functions(&self) -> String {
-        FUNCTIONS.replace("FREE", &format!("0x{:x}", self.end))
+        let with = |text: String, word: Cell| {
+            text.replace(&format!("SUM_{word}"), &format!("0x{:x}", self.sum(word)))
+        };
+        let text = (0..SUM).fold(FUNCTIONS.to_owned(), with);
+        text.replace("FREE", &format!("0x{:x}", self.sum(SUM)))
+    }
+
+    /// Where the sum begins, what is added, where it is put.
+    fn write_sum(&self, to: Cell, first: Cell, terms: &[(Cell, Cell)]) -> String {
+        let sum = [0, 1].map(|word| format!("0x{:x}", self.sum(word)));
+        let copy = |to: &str, from: &str| format!("mstore({to}, mload({from}))");
+        let words = |point: Cell| [point, point + WORD].map(|cell| self.at(cell));
+        let [x, y] = words(first);
+        let mut lines = vec![copy(&sum[0], &x), copy(&sum[1], &y)];
+        lines.extend(
+            terms
+                .iter()
+                .map(|(point, scalar)| format!("term({}, {})", self.at(*point), self.at(*scalar))),
+        );
+        let [x, y] = words(to);
+        lines.extend([copy(&x, &sum[0]), copy(&y, &sum[1])]);
+        lines.join("\n")
     }
 
     /// The statements.
@@ -298,22 +335,24 @@ impl Memory {
         out.join("\n")
     }
 
-    /// One statement, or several loads; and how many.
+    /// One statement, or several points; and how many.
     fn statement(&self, statement: &Statement, rest: &[Statement]) -> (String, usize) {
         let text = match statement {
             Statement::Set(to, value) => format!("mstore({}, {})", self.at(*to), self.value(value)),
             Statement::Load(to, from) => {
+                format!("mstore({}, mod(calldataload(0x{from:x}), f_q))", self.at(*to))
+            }
+            Statement::Point(to, from) => {
                 let next = |i: &usize| {
-                    let step = *i as Cell * WORD;
-                    matches!(rest.get(i - 1), Some(Statement::Load(t, f))
+                    let step = *i as Cell * 2 * WORD;
+                    matches!(rest.get(i - 1), Some(Statement::Point(t, f))
                         if (*t, *f) == (to + step, from + step)
                             && self.place(*t) == self.place(*to) + step)
                 };
-                let more = (1..).take_while(next).count();
-                let end = from + (more as Cell + 1) * WORD;
-                return (format!("numbers({}, 0x{from:x}, 0x{end:x})", self.at(*to)), more + 1);
+                let count = (1..).take_while(next).count() + 1;
+                let length = 2 * WORD * count as Cell;
+                return (format!("points({}, 0x{from:x}, 0x{length:x})", self.at(*to)), count);
             }
-            Statement::Point(to, from) => format!("point({}, 0x{from:x})", self.at(*to)),
             Statement::Invert(cells) => {
                 let first = self.place(cells.first().copied().unwrap_or(0));
                 let mut places = cells.iter().zip(0..);
@@ -329,10 +368,7 @@ impl Memory {
                 let [to, a, b] = [to, a, b].map(|cell| self.at(*cell));
                 format!("ec_add({to}, {a}, {b})")
             }
-            Statement::MultiplyAdd(to, a, b, scalar) => {
-                let [to, a, b, scalar] = [to, a, b, scalar].map(|cell| self.at(*cell));
-                format!("ec_mul_add({to}, {a}, {b}, {scalar})")
-            }
+            Statement::Sum(to, first, terms) => self.write_sum(*to, *first, terms),
             Statement::Text(text) => self.text(text),
         };
         (text, 1)
@@ -354,25 +390,31 @@ impl Memory {
             other == shape && cells.iter().copied().eq(expected)
         };
         let count = (1..).take_while(follows).count() + 1;
+        let count = count - count % UNROLL;
         let word = i64::from(WORD);
         if count < LOOP || steps.iter().any(|step| step % word != 0) {
             return None;
         }
-        let mut parts = shape.split('@');
-        let mut text = parts.next()?.to_owned();
-        for ((start, step), part) in first.iter().zip(&steps).zip(parts) {
-            let place = match step / word {
-                0 => format!("0x{start:x}"),
-                1 => format!("add(0x{start:x}, i)"),
-                -1 => format!("sub(0x{start:x}, i)"),
-                more if more > 0 => format!("add(0x{start:x}, mul(i, {more}))"),
-                less => format!("sub(0x{start:x}, mul(i, {}))", -less),
-            };
-            text = text + &place + part;
-        }
-        let end = count as i64 * word;
-        let head = format!("for {{ let i := 0 }} lt(i, 0x{end:x}) {{ i := add(i, 0x20) }}");
-        Some((format!("{head} {{ {text} }}"), count))
+        let turn = |offset: usize| {
+            let mut parts = shape.split('@');
+            let mut text = parts.next().unwrap_or_default().to_owned();
+            for ((start, step), part) in first.iter().zip(&steps).zip(parts) {
+                let start = start + step * offset as i64;
+                let place = match step / word {
+                    0 => format!("0x{start:x}"),
+                    1 => format!("add(0x{start:x}, i)"),
+                    -1 => format!("sub(0x{start:x}, i)"),
+                    more if more > 0 => format!("add(0x{start:x}, mul(i, {more}))"),
+                    less => format!("sub(0x{start:x}, mul(i, {}))", -less),
+                };
+                text = text + &place + part;
+            }
+            text
+        };
+        let (end, turns) = (count as i64 * word, (0..UNROLL).map(turn).collect::<Vec<_>>());
+        let step = UNROLL as i64 * word;
+        let head = format!("for {{ let i := 0 }} lt(i, 0x{end:x}) {{ i := add(i, 0x{step:x}) }}");
+        Some((format!("{head} {{ {} }}", turns.join(" ")), count))
     }
 
     /// A stored value with its addresses taken out.

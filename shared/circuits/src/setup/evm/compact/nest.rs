@@ -56,19 +56,14 @@ pub(super) fn nest(statements: Vec<Statement>) -> Vec<Statement> {
         match statement {
             Statement::Set(_, value) => value.cells(&mut |cell| once(cell, 1)),
             Statement::Invert(cells) => cells.iter().for_each(|cell| once(*cell, 2)),
-            Statement::Multiply(_, point, scalar) => {
-                [*point, point + WORD, *scalar].into_iter().for_each(|cell| once(cell, 2));
-            }
-            Statement::Add(_, a, b) => {
-                [*a, a + WORD, *b, b + WORD].into_iter().for_each(|cell| once(cell, 2));
-            }
-            Statement::MultiplyAdd(_, a, b, scalar) => {
-                let cells = [*a, a + WORD, *b, b + WORD, *scalar];
-                cells.into_iter().for_each(|cell| once(cell, 2));
-            }
             Statement::Text(text) => addresses(text, &mut |cell, length| {
                 (cell..cell + length.max(1)).step_by(32).for_each(|cell| once(cell, 2));
             }),
+            Statement::Multiply(..) | Statement::Add(..) | Statement::Sum(..) => {
+                let (points, scalars) = statement.operands();
+                let coordinates = points.into_iter().flat_map(|point| [point, point + WORD]);
+                coordinates.chain(scalars).for_each(|cell| once(cell, 2));
+            }
             Statement::Load(..) | Statement::Point(..) => {}
         }
     }
@@ -114,7 +109,7 @@ pub(super) fn nest(statements: Vec<Statement>) -> Vec<Statement> {
             | Statement::Point(..)
             | Statement::Multiply(..)
             | Statement::Add(..)
-            | Statement::MultiplyAdd(..)
+            | Statement::Sum(..)
             | Statement::Text(_) => nested.push(statement),
         }
     }
@@ -122,27 +117,4 @@ pub(super) fn nest(statements: Vec<Statement>) -> Vec<Statement> {
         nested.extend(waiting.remove(&cell).map(|v| Statement::Set(cell, v)));
     }
     nested
-}
-
-/// Joins a multiplication with the addition of its result, which nothing else reads.
-pub(super) fn fold(statements: Vec<Statement>) -> Vec<Statement> {
-    let mut folded: Vec<Statement> = Vec::new();
-    for statement in statements {
-        let joined = match (folded.last(), &statement) {
-            (Some(Statement::Multiply(product, point, scalar)), Statement::Add(to, a, b)) => {
-                let other = if product == b { Some(a) } else { Some(b).filter(|_| product == a) };
-                let other = other.filter(|_| product != point);
-                other.map(|other| Statement::MultiplyAdd(*to, *other, *point, *scalar))
-            }
-            (Some(_) | None, _) => None,
-        };
-        match joined {
-            Some(joined) => {
-                folded.pop();
-                folded.push(joined);
-            }
-            None => folded.push(statement),
-        }
-    }
-    folded
 }
