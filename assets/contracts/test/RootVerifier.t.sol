@@ -64,7 +64,8 @@ contract RootVerifierTest is World {
         uint256 used = before - gasleft();
         used += intrinsic(abi.encodeCall(Slots.settle, (0, words_, proof_)));
         assertEq(slots.stateRoot(), real[1], "state root");
-        assertTrue(used < 820_000, "870,000 gas, less 50,000 for storage that is warm here");
+        // Accounts and storage are as cold here as in a transaction of its own.
+        assertTrue(used < 690_000, "690,000 gas");
     }
 
     function test_every_word_is_bound() public {
