@@ -232,7 +232,7 @@ mod tests {
         let error = refused(cache.path(), 1, import());
         assert_eq!(error.code(), "SRS-002");
         let text = error.to_string();
-        assert!(text.contains("its height is 19, the circuits need 20"), "{text}");
+        assert!(text.contains("its height is 19, the circuits need 18"), "{text}");
         assert_eq!(refused(cache.path(), 31337, import()).code(), "SRS-004");
     }
 }
