@@ -15,11 +15,11 @@
 use super::{
     Cell, Draft, RangeCheck,
     blocks::{Block, LOOKUPS_PER_ROW, Shape},
-    columns::{ADVICE, Columns, FIXED, FOLD, Fix, Layout as Arrangement, ROW_FOLD},
+    columns::{ADVICE, Columns, FIXED, Fix, Layout as Arrangement},
     draft::table_bits,
-    hash,
     number::Source,
 };
+use fold::{Fold, Segment};
 use halo2_base::{
     ContextCell,
     halo2_proofs::{
@@ -37,6 +37,8 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
+
+mod fold;
 
 /// The circuit has more rows than its height allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,63 +126,6 @@ struct Layout<'a> {
     /// Where each range check's sum starts.
     sums: Vec<At>,
     segments: Vec<Segment>,
-}
-
-/// How rows are folded into the narrow layout.
-#[derive(Clone, Copy, Debug)]
-enum Fold {
-    /// One by one.
-    Rows,
-    /// Not at all: rows of public words.
-    Words,
-    /// A permutation: one by one, each as high as it must be.
-    Hash,
-    /// A block, or range checks side by side, with strips of so many rows.
-    Strips(usize),
-}
-
-/// Rows that are folded together.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    start: usize,
-    rows: usize,
-    fold: Fold,
-}
-
-impl Segment {
-    /// Rows when folded.
-    const fn folded(self) -> usize {
-        match self.fold {
-            Fold::Rows => ROW_FOLD * self.rows,
-            Fold::Words => self.rows,
-            Fold::Hash => hash::folded(hash::ROWS),
-            Fold::Strips(strip) => FOLD * strip,
-        }
-    }
-
-    /// Where a fixed cell of row `row` comes to stand: selectors of lanes in every strip.
-    fn fixed_rows(self, row: usize, strips: bool) -> Vec<usize> {
-        match self.fold {
-            Fold::Rows => vec![ROW_FOLD * row],
-            Fold::Strips(_) if !strips => vec![row],
-            Fold::Words => vec![row],
-            Fold::Hash => vec![hash::folded(row)],
-            Fold::Strips(strip) => (0..FOLD).map(|i| i * strip + row).collect(),
-        }
-    }
-
-    /// Where a cell of row `row` of the segment comes to stand below the segment's start.
-    const fn place(self, column: usize, row: usize) -> (usize, usize) {
-        match self.fold {
-            Fold::Rows => Arrangement::Narrow.in_row((column, row)),
-            Fold::Words => (Arrangement::Narrow.advice() - 1, row),
-            Fold::Hash => {
-                let (column, below) = Arrangement::Narrow.in_row((column, 0));
-                (column, hash::folded(row) + below)
-            }
-            Fold::Strips(strip) => Arrangement::Narrow.in_block((column, row), strip),
-        }
-    }
 }
 
 impl Sheet {
@@ -506,52 +451,6 @@ impl Layout<'_> {
             let home = cell.cell.map(|cell| self.home(cell));
             self.sheet.copies.extend(home.map(|home| (home, at)));
         }
-    }
-
-    /// Moves every cell to its place in the narrow layout.
-    fn fold(&mut self) {
-        let plain = self.segments.last().map_or(0, |last| last.start + last.rows);
-        let rest = self.sheet.counts.rows.saturating_sub(plain);
-        self.segments.push(Segment { start: plain, rows: rest, fold: Fold::Rows });
-        let mut starts = Vec::with_capacity(self.segments.len());
-        let mut rows = 0;
-        for segment in &self.segments {
-            starts.push(rows);
-            rows += segment.folded();
-        }
-        let find = |row: usize| {
-            let number = self.segments.partition_point(|segment| segment.start <= row) - 1;
-            (self.segments[number], starts[number])
-        };
-        let moved = |at: At| {
-            if at.column == CONSTANTS {
-                return at;
-            }
-            let (segment, start) = find(at.row);
-            let (column, row) = segment.place(at.column, at.row - segment.start);
-            At { column, row: start + row }
-        };
-        let mut advice = vec![Vec::new(); Arrangement::Narrow.advice()];
-        for (column, values) in self.sheet.advice.iter().enumerate() {
-            for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != Fr::ZERO) {
-                let At { column, row } = moved(At { column, row });
-                set(&mut advice[column], row, *value);
-            }
-        }
-        let mut fixed = vec![Vec::new(); Arrangement::Narrow.fixed_columns()];
-        for (fix, values) in Fix::ALL.into_iter().zip(&self.sheet.fixed) {
-            let strips = matches!(fix, Fix::Look | Fix::More);
-            let (column, below) = Arrangement::Narrow.fixed(fix);
-            for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != Fr::ZERO) {
-                let (segment, start) = find(row);
-                let rows = segment.fixed_rows(row - segment.start, strips);
-                rows.iter().for_each(|row| set(&mut fixed[column], start + row + below, *value));
-            }
-        }
-        self.sheet.copies.iter_mut().for_each(|(a, b)| (*a, *b) = (moved(*a), moved(*b)));
-        (self.sheet.advice, self.sheet.fixed) = (advice, fixed);
-        (self.sheet.layout, self.sheet.counts.rows) = (Arrangement::Narrow, rows);
-        self.sheet.counts.block_rows = find(self.sheet.counts.block_rows + 1).1;
     }
 
     fn finish(mut self) -> Result<Sheet, TooLarge> {

@@ -192,12 +192,13 @@ impl Pins {
 const PINNED: [&str; 1] = [include_str!("../../vk/devnet.json")];
 
 /// The circuits' sources, comments left out: what a proof says must not change under a key.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 17] = [
     include_str!("../recursion/family.rs"),
     include_str!("../recursion/msm.rs"),
     include_str!("../recursion/points.rs"),
     include_str!("../recursion/transcript.rs"),
     include_str!("../recursion/verify.rs"),
+    include_str!("../recursion/verify/claim.rs"),
     include_str!("circuit.rs"),
     include_str!("../recursion/sponge.rs"),
     include_str!("../gates.rs"),
@@ -208,6 +209,7 @@ const SOURCES: [&str; 15] = [
     include_str!("../gates/hash.rs"),
     include_str!("../gates/number.rs"),
     include_str!("../gates/sheet.rs"),
+    include_str!("../gates/sheet/fold.rs"),
 ];
 
 /// Names the folder: setup, crate version, revision, and the circuits' sources.

@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::gates::check::Broken;
-use crate::recursion::family::{GENERATOR, ROOT_WORD_COUNT, placeholder, public_words};
+use crate::recursion::family::{
+    CARRIED, GENERATOR, ROOT_WORD_COUNT, carried_index, placeholder, public_words,
+};
 use crate::setup::{
     accept::claim_holds,
     forge::{FORGE, forge, honest, limbs},
