@@ -21,9 +21,9 @@ use std::{
     sync::Arc,
 };
 
-use circuits::{
-    recursion::family::ACCUMULATOR,
-    setup::{evm::settle_proof, keys::VerifyingKeys},
+use circuits::setup::{
+    evm::{settle_proof, settle_words},
+    keys::VerifyingKeys,
 };
 use protocol::{
     Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, Params, ProverEvent,
@@ -370,8 +370,7 @@ impl Shell {
         use anyhow::Context as _;
         let bytes = self.parts.store.blobs().get(blob)?.context("its blob is gone")?;
         let blob = ProofBlob::decode(&bytes)?;
-        let words = blob.instances.get(ACCUMULATOR..).context("too few words")?;
-        let words = words.try_into().context("a root has nine words")?;
+        let words = settle_words(&blob.instances).context("these are not a root's words")?;
         Ok(RootProof { words, proof: settle_proof(&blob.instances, &blob.proof) })
     }
 

@@ -1,7 +1,7 @@
 //! What L1 needs: the root verifier's source and the calldata of a root proof.
 
 use super::keys::VerifyingKeys;
-use crate::recursion::family::ROOT_ACCUMULATOR;
+use crate::recursion::family::{ROOT_ACCUMULATOR, ROOT_WORD_COUNT};
 use compact::{Powers, compact};
 use halo2_base::{
     halo2_proofs::halo2curves::{
@@ -88,9 +88,36 @@ pub fn settle_proof(instances: &[Word], proof: &[u8]) -> Vec<u8> {
     accumulator.chain(proof).copied().collect()
 }
 
+/// The nine words `Slots.settle` takes beside the proof; `None` if these are not a root's words.
+#[must_use]
+pub fn settle_words(instances: &[Word]) -> Option<[Word; ROOT_WORD_COUNT]> {
+    instances.get(ROOT_ACCUMULATOR..)?.try_into().ok()
+}
+
 /// Calldata of the verifier contract: the public words, then the proof.
 #[must_use]
 pub fn calldata(instances: &[Word], proof: &[u8]) -> Vec<u8> {
     let words = instances.iter().flatten();
     words.chain(proof).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::family::public_words;
+
+    /// What L1 puts together again is what the verifier was written for.
+    #[test]
+    fn words_and_proof_of_a_settlement_make_the_verifiers_calldata() {
+        let word = |i: usize| [i as u8; 32];
+        let instances: Vec<Word> = (0..public_words(Kind::Root)).map(word).collect();
+        let proof = [99; 64];
+        let shown = settle_proof(&instances, &proof);
+        let (accumulator, transcript) = shown.split_at(ROOT_ACCUMULATOR * 32);
+        let words = settle_words(&instances).unwrap().concat();
+        assert_eq!([accumulator, &words, transcript].concat(), calldata(&instances, &proof));
+        let others: Vec<Word> = (0..public_words(Kind::Merge)).map(word).collect();
+        assert_eq!(settle_words(&others), None);
+        assert_eq!(settle_words(&instances[1..]), None);
+    }
 }
