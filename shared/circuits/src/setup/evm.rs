@@ -36,7 +36,7 @@ const PRAGMA: [&str; 2] = ["pragma solidity 0.8.19;", "pragma solidity ^0.8.19;"
 /// Compile with `optimizer.enabled = true, details.yul = false`: the optimiser of the intermediate
 /// language runs out of memory in the compiler's portable build.
 ///
-/// The generator's source is rewritten to fit L1's limit for code ([`compact`]).
+/// The generator's source is rewritten to fit L1's limit for code ([`mod@compact`]).
 ///
 /// # Errors
 /// Never for a key of the family's making; the generator runs the verifier symbolically. A line of

@@ -156,7 +156,7 @@ impl Coordinator {
         }
         let silent_ms =
             now.since(standing.heard).saturating_sub(standing.patience_ms(&self.params));
-        let last_beat = standing.last_beat(&self.params);
+        let last_beat = standing.beat.unwrap_or(0);
         let watchers = round.watchers(lane, usize::MAX);
         let Some(rank) = watchers.iter().position(|it| round.is_own(*it)) else { return };
         let wait = (rank + 1).saturating_sub(SPEAK_AT_ONCE) as u64 * self.params.rank_wait_ms;

@@ -23,8 +23,6 @@ pub struct Standing {
     pub heard: Millis,
     /// When we last heard a new beat.
     pub spoke: Millis,
-    /// When we began to listen.
-    pub since: Millis,
     /// Its last beat number in this slot, under whatever deal.
     pub beat: Option<u64>,
     /// Whether we wait for its first beat in this round since the round began.
@@ -50,7 +48,6 @@ impl Standing {
         Self {
             heard: now,
             spoke: Millis(0),
-            since: now,
             beat: None,
             first: false,
             works_on: TaskId([0; 32]),
@@ -68,12 +65,6 @@ impl Standing {
     pub const fn patience_ms(&self, params: &Params) -> u64 {
         let times = if self.first { 2 } else { 1 };
         times * params.silence_ms()
-    }
-    /// The number after which no beat of it was heard: its last one, or the clock's when we began to
-    /// listen, because others may know later ones than we do.
-    #[must_use]
-    pub fn last_beat(&self, params: &Params) -> u64 {
-        self.beat.unwrap_or(0).max(self.since.0 / params.beat_ms)
     }
     /// Whether its beats stopped.
     #[must_use]
@@ -151,6 +142,7 @@ impl Round {
         for (&lane, before) in &ended.standings {
             if let Some(standing) = self.standing_mut(now, lane) {
                 standing.beat = before.beat;
+                standing.spoke = before.spoke;
                 standing.notices.clone_from(&before.notices);
             }
         }
@@ -236,8 +228,11 @@ impl Round {
             self.listeners.insert((lane, watcher));
         }
         let Some(standing) = self.standing_mut(now, lane) else { return };
-        if standing.beat.is_none_or(|heard| heard <= last) {
-            standing.notices.insert(watcher, last);
+        // A watcher that began to listen later than we did knows an older beat; ours is too old to
+        // refute it.
+        let heard = standing.beat.unwrap_or(0);
+        if heard <= last || standing.spoke.after(params.silence_ms()) <= now {
+            standing.notices.insert(watcher, last.max(heard));
             standing.accused = now;
             if !self.watched.contains(&lane) && self.is_trusted(watcher.prover()) {
                 self.watch(now, lane, usize::MAX);
@@ -289,7 +284,6 @@ impl Round {
             && let Some(standing) = self.standing_mut(now, lane)
         {
             standing.heard = now;
-            standing.since = now;
             standing.first = first;
         }
     }
