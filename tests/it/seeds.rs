@@ -23,7 +23,7 @@ const KEYS: [&str; 14] = [
     "broken_invariants",
 ];
 /// Seeds of the standard world in a test run; `simulate --seeds` runs any number.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 300;
 const THREADS: u64 = 2;
 
 #[test]

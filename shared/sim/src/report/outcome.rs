@@ -28,7 +28,7 @@ pub struct Outcome {
     pub takeover_p50_ms: u64,
     /// The same, 99 of 100.
     pub takeover_p99_ms: u64,
-    /// Made proofs that had to be made again because every holder died.
+    /// Proofs of which a copy had existed and that had to be made again because every holder died.
     pub proofs_lost: u64,
     /// Invariants that did not hold.
     pub broken_invariants: u64,

@@ -60,7 +60,7 @@ pub(crate) struct Truth {
     statement_count: u32,
     /// Milliseconds from a kill until another lane started.
     pub(crate) takeovers: Vec<u64>,
-    /// Made proofs that had to be made again because every holder died.
+    /// Proofs of which a copy had existed and that had to be made again because every holder died.
     pub(crate) lost: u64,
 }
 
