@@ -272,6 +272,7 @@ impl Chain {
             events.iter().for_each(|event| self.apply(event, params));
         }
         self.prune(params);
+        self.share(memo);
         assert!(self.undo.len() <= params.undo_blocks_max, "undo is bounded");
         assert_eq!(
             self.head.map(|it| it.hash),
@@ -369,7 +370,7 @@ impl Chain {
     }
 
     /// Uses the registry that another machine of this process made from the same blocks.
-    pub(crate) fn share(&mut self, memo: &Memo) {
+    fn share(&mut self, memo: &Memo) {
         if self.head.is_some_and(|it| it.hash == self.registry_key) {
             self.registry = memo.registry(self.registry_key, &self.registry);
         }

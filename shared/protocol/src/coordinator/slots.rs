@@ -28,7 +28,6 @@ impl Coordinator {
     ) {
         match self.chain.extend_known(header, events, &self.params, &self.memo) {
             Ok(()) => {
-                self.chain.share(&self.memo);
                 self.arrange(now, actions);
                 self.due.root = true;
             }

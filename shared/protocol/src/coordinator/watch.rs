@@ -47,14 +47,12 @@ impl Coordinator {
         let own = round.own.clone();
         for &(lane, _) in &own {
             let round = &self.rounds[&slot];
-            let live = self.claims.live(lane).filter(|it| it.slot == slot);
-            let task = live.map_or(TaskId::default(), |it| it.task);
             let to = if round.shout || round.shout_again {
                 Audience::Everyone
             } else {
                 self.to_lanes(&round.listeners(lane, self.params.watchers))
             };
-            actions.push(Action::Send { message: Message::Beat { lane, slot, n, task }, to });
+            actions.push(Action::Send { message: self.beat_of(lane, slot, n), to });
             if !first {
                 self.repeat_claim(now, lane, actions);
             }
@@ -77,12 +75,16 @@ impl Coordinator {
         let lanes = core::mem::take(&mut round.greet);
         let Some(n) = round.last_beat else { return };
         for lane in lanes {
-            let round = &self.rounds[&slot];
-            let live = self.claims.live(lane).filter(|it| it.slot == slot);
-            let task = live.map_or(TaskId::default(), |it| it.task);
-            let to = self.to_lanes(&round.watchers(lane, self.params.watchers));
-            actions.push(Action::Send { message: Message::Beat { lane, slot, n, task }, to });
+            let to = self.to_lanes(&self.rounds[&slot].watchers(lane, self.params.watchers));
+            actions.push(Action::Send { message: self.beat_of(lane, slot, n), to });
         }
+    }
+
+    /// Our lane's beat with this number: it says what the lane works on.
+    fn beat_of(&self, lane: LaneId, slot: Slot, n: u64) -> Message {
+        let live = self.claims.live(lane).filter(|it| it.slot == slot);
+        let task = live.map_or(TaskId::default(), |it| it.task);
+        Message::Beat { lane, slot, n, task }
     }
 
     fn beat_phase_ms(&self) -> u64 {

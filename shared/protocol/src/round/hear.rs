@@ -1,7 +1,5 @@
 //! Claims, announcements and refusals as they are heard (R5.1, R5.2).
 
-use std::collections::BTreeSet;
-
 use super::{Fetching, Hold, Round, standing::REFUSED_MAX, task::TRIES_IN_ALL};
 use crate::{
     domain::{BlobId, LaneId, Millis},
@@ -117,8 +115,7 @@ impl Round {
         (blob, bad): (BlobId, bool),
         wait_ms: u64,
     ) -> Vec<LaneId> {
-        let gone: BTreeSet<LaneId> =
-            self.standings.iter().filter(|(_, it)| it.lost).map(|(&lane, _)| lane).collect();
+        let gone = &self.lost;
         let Some(it) = self.tasks.get_mut(&task) else { return Vec::new() };
         let (mut refused, mut again) = (Vec::new(), None);
         for (&lane, offer) in it.offers.iter_mut().filter(|(_, it)| it.blob == blob) {

@@ -153,9 +153,9 @@ impl Round {
         let it = self.tasks.get(&task)?;
         let since = it.open_since?;
         let for_all = since.max(self.open_to_all_at(task, params));
+        let twice = 2 * params.p50(self.spot(task).node.kind);
         let Some(rank) = self.rank(task, lane) else {
-            let last = for_all.after(2 * params.p50(self.spot(task).node.kind));
-            let last = last.after(self.lot(task, lane) * params.rank_wait_ms);
+            let last = for_all.after(twice + self.lot(task, lane) * params.rank_wait_ms);
             return Some((last.max(it.rest_until), usize::MAX));
         };
         let rights = self.rights(task, it, params);
@@ -165,12 +165,12 @@ impl Round {
         let held_back = rights <= rank && able.take(rights).any(free);
         let capped = self.standing(lane).is_some_and(|it| it.capped);
         let stranger = it.order.len() <= rank && !self.missing.contains_key(&task);
+        let strange = if stranger { twice } else { 0 };
         let steps = if hot { rank.saturating_sub(rights.saturating_sub(1)) } else { rank };
         let wait = steps as u64 * params.rank_wait_ms
             + if held_back { HELD_BACK_RANKS * params.rank_wait_ms } else { 0 }
             + if capped { params.inputs_wait_ms } else { 0 }
-            + if stranger { 2 * params.p50(self.spot(task).node.kind) } else { 0 };
-        let strange = if stranger { 2 * params.p50(self.spot(task).node.kind) } else { 0 };
+            + strange;
         let late = for_all.after(steps as u64 * params.rank_wait_ms + strange);
         let at = since.after(wait).max(self.reserved_until(task, lane, params)).min(late);
         Some((at.max(it.rest_until), rank))

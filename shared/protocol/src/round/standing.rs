@@ -171,13 +171,12 @@ impl Round {
         standing.heard = now;
         standing.spoke = now;
         standing.works_on = task;
-        let before = standing.notices.len();
-        let wrong = 0 < before && now.since(standing.accused) < patience;
+        let accused = !standing.notices.is_empty();
+        let wrong = accused && now.since(standing.accused) < patience;
         let said = standing.notices.iter().filter(|it| wrong && *it.1 < n);
         let false_words: Vec<LaneId> = said.map(|it| *it.0).collect();
         standing.notices.retain(|_, last_beat| n <= *last_beat);
         let refuted = standing.lost && standing.notices.is_empty();
-        let accused = 0 < before;
         standing.lost &= !refuted;
         // Who answers at once was here all the time.
         standing.fell &= !(refuted && wrong);
