@@ -17,6 +17,7 @@
 //! | [`blocks`] | the cells of each block |
 //! | [`sheet`] | the layout of a whole circuit |
 //! | [`check`] | a layout against every constraint |
+//! | [`short`] | the gates as the prover evaluates them |
 
 use blocks::{Block, Factors, Step};
 use halo2_base::{
@@ -42,6 +43,7 @@ pub(crate) mod hash;
 pub(crate) mod number;
 pub mod poseidon;
 pub mod sheet;
+pub(crate) mod short;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -43,9 +43,16 @@ pub enum Broken {
     },
 }
 
-/// The fixed column that is not 0 where a gate says something.
-const GATE_SELECTORS: [Fix; 6] =
-    [Fix::Plain, Fix::Hash, Fix::Hash, Fix::Plain, Fix::Add, Fix::More];
+/// The fixed column that is not 0 where a gate says something, and what it holds where only other
+/// gates do.
+const GATE_SELECTORS: [(Fix, &[u64]); 6] = [
+    (Fix::Plain, &[1, 3]),
+    (Fix::Hash, &[2]),
+    (Fix::Hash, &[1]),
+    (Fix::Plain, &[2, 3]),
+    (Fix::Add, &[]),
+    (Fix::More, &[]),
+];
 
 impl Sheet {
     /// Goes through all constraints.
@@ -75,9 +82,13 @@ impl Sheet {
     fn gates(&self, most: usize, broken: &mut Vec<Broken>) {
         let gates = system(self.layout).gates();
         assert_eq!(gates.len(), GATE_SELECTORS.len(), "one selector per gate");
-        for (number, (gate, selector)) in gates.iter().zip(GATE_SELECTORS).enumerate() {
+        for (number, (gate, (selector, others))) in gates.iter().zip(GATE_SELECTORS).enumerate() {
+            let others: Vec<Fr> = others.iter().map(|value| Fr::from(*value)).collect();
+            let column = &self.fixed[selector as usize];
+            let mut rows = self.active(selector);
+            rows.retain(|row| !others.contains(&column[*row]));
             let on_row = |row: usize| self.broken_on_row((number, gate.polynomials()), row);
-            let mut found = self.active(selector).into_iter().flat_map(on_row);
+            let mut found = rows.into_iter().flat_map(on_row);
             broken.extend(found.by_ref().take(most));
         }
     }

@@ -18,7 +18,7 @@
 //! A fixed column may hold several selectors as small numbers, as far as degree 5 allows: every
 //! fixed column is five more commitments that `root` multiplies out.
 
-use super::{bounds, curve, hash};
+use super::{bounds, curve, hash, short};
 use halo2_base::halo2_proofs::{
     halo2curves::{bn256::Fr, ff::Field},
     plonk::{Advice, Column, ConstraintSystem, Expression, Fixed, Instance, VirtualCells},
@@ -120,6 +120,19 @@ impl Layout {
     }
 }
 
+/// How gates are written down. Every form is the same polynomials over the same cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Form {
+    /// What keys are hashes of, what verifiers evaluate and what was reviewed.
+    #[default]
+    Pinned,
+    /// Fewer operations, for the prover: see [`super::short`].
+    Short {
+        /// Whether the circuit adds points; if not, [`Fix::Add`] is 0 as a polynomial.
+        adds: bool,
+    },
+}
+
 /// Degree of the constraint system: the quotient has four parts.
 pub(crate) const DEGREE: usize = 5;
 /// Added to the first tag of a table where an addition names it, and to the two other constants of
@@ -180,6 +193,7 @@ pub struct Columns {
 
 /// Cells around the row a gate is on.
 pub(super) struct View<'a, 'm> {
+    pub(super) form: Form,
     columns: &'a Columns,
     /// Rows of the block.
     strip: usize,
@@ -240,6 +254,15 @@ impl Columns {
     /// When a bound of [`bounds`] does not hold or the degree is not [`DEGREE`]: the proving
     /// library caps a higher degree without a word, and proofs would then say nothing.
     pub(crate) fn configure(system: &mut ConstraintSystem<Fr>, layout: Layout) -> Self {
+        Self::configure_as(system, layout, Form::Pinned)
+    }
+
+    /// [`Self::configure`] with the gates in a form.
+    pub(super) fn configure_as(
+        system: &mut ConstraintSystem<Fr>,
+        layout: Layout,
+        form: Form,
+    ) -> Self {
         bounds::check();
         let advice = (0..layout.advice()).map(|_| system.advice_column()).collect();
         let fixed = (0..layout.fixed_columns()).map(|_| system.fixed_column()).collect();
@@ -247,38 +270,54 @@ impl Columns {
         let columns = Self { layout, advice, fixed, instance };
         columns.advice.iter().for_each(|column| system.enable_equality(*column));
         system.enable_equality(columns.fixed[layout.constants()]);
-        columns.lookups(system);
-        columns.gate(system, ("plain", 1), plain);
-        columns.gate(system, ("full round", 1), hash::full_round);
-        columns.gate(system, ("partial rounds", 1), hash::partial_rounds);
-        columns.gate(system, ("product", curve::PRODUCT_ROWS), curve::product);
-        columns.gate(system, ("addition", curve::ADDITION_ROWS), curve::addition);
-        columns.gate(system, ("public", 1), public);
+        columns.lookups(system, form);
+        columns.gate((system, form), ("plain", 1), plain);
+        columns.gate((system, form), ("full round", 1), hash::full_round);
+        columns.gate((system, form), ("partial rounds", 1), hash::partial_rounds);
+        columns.gate((system, form), ("product", curve::PRODUCT_ROWS), curve::product);
+        columns.gate((system, form), ("addition", curve::ADDITION_ROWS), curve::addition);
+        columns.gate((system, form), ("public", 1), public);
         assert_degree(system);
         columns
     }
 
     fn gate(
         &self,
-        system: &mut ConstraintSystem<Fr>,
+        (system, form): (&mut ConstraintSystem<Fr>, Form),
         (name, strip): (&'static str, usize),
         gate: fn(&mut View<'_, '_>) -> Vec<Expression<Fr>>,
     ) {
-        system.create_gate(name, |cells| gate(&mut View { columns: self, strip, cells }));
+        system.create_gate(name, |cells| {
+            let all = gate(&mut View { form, columns: self, strip, cells });
+            all.into_iter().map(|polynomial| self.formed(polynomial, form)).collect::<Vec<_>>()
+        });
     }
 
-    fn lookups(&self, system: &mut ConstraintSystem<Fr>) {
+    /// A polynomial that was written down, without what is 0 in this form.
+    fn formed(&self, polynomial: Expression<Fr>, form: Form) -> Expression<Fr> {
+        match form {
+            Form::Pinned | Form::Short { adds: true } => polynomial,
+            Form::Short { adds: false } => {
+                short::without(&polynomial, self.fixed[Fix::Add as usize])
+            }
+        }
+    }
+
+    fn lookups(&self, system: &mut ConstraintSystem<Fr>, form: Form) {
         let range = self.fixed[Fix::Range as usize];
         for lane in 0..self.layout.lanes() {
             system.lookup_any("range", |cells| {
-                let mut view = View { columns: self, strip: 1, cells };
+                let mut view = View { form, columns: self, strip: 1, cells };
                 let (look, more) = (view.fixed(Fix::Look), view.fixed(Fix::More));
                 let chunk = look * view.cell((lane, 0)) - more * view.cell((lane, 1));
                 vec![(chunk, cells.query_fixed(range, Rotation::cur()))]
             });
         }
         let strip = curve::ADDITION_ROWS;
-        system.lookup_any("point", |cells| curve::pick(&mut View { columns: self, strip, cells }));
+        system.lookup_any("point", |cells| {
+            let all = curve::pick(&mut View { form, columns: self, strip, cells });
+            all.into_iter().map(|(input, entry)| (self.formed(input, form), entry)).collect()
+        });
     }
 }
 

@@ -33,7 +33,8 @@
 
 use super::{
     bounds::{CARRY_OFFSET, CHUNK_BITS, LIMB_BITS, LIMBS, QUOTIENT_OFFSET, TANGENT_OFFSET, TOP},
-    columns::{DOUBLING, Fix, LANES, TAG_USE, View, constant, powers},
+    columns::{DOUBLING, Fix, Form, LANES, TAG_USE, View, constant, powers},
+    short,
 };
 use halo2_base::{
     halo2_proofs::{
@@ -47,8 +48,8 @@ use halo2_base::{
 };
 use num_bigint::BigUint;
 
-type Value = Expression<Fr>;
-type Limbs = [Value; LIMBS];
+pub(super) type Value = Expression<Fr>;
+pub(super) type Limbs = [Value; LIMBS];
 
 /// A cell relative to a block's first row: column, row.
 pub(super) type Place = (usize, usize);
@@ -118,7 +119,7 @@ fn chunk_base() -> Fr {
     Fr::from(1 << CHUNK_BITS)
 }
 
-fn limb_base() -> Fr {
+pub(super) fn limb_base() -> Fr {
     integer(1 << LIMB_BITS)
 }
 
@@ -154,27 +155,43 @@ fn native(limbs: &Limbs) -> Value {
     sum(limbs.iter().zip(powers(limb_base())).map(|(limb, power)| limb.clone() * power))
 }
 
-/// A value by its four low coefficients and modulo r.
+/// A value by its four low coefficients and modulo r; in the short form modulo r and by
+/// the two sums of coefficients that are checked.
 struct Equation {
-    coefficients: [Value; LIMBS],
-    native: Value,
+    form: Form,
+    parts: Vec<Value>,
 }
 
 impl Equation {
-    fn product(a: &Limbs, b: &Limbs) -> Self {
-        let coefficients = std::array::from_fn(|k| coefficient(a, b, k));
-        Self { coefficients, native: native(a) * native(b) }
+    fn product(form: Form, a: &Limbs, b: &Limbs) -> Self {
+        let parts = match form {
+            Form::Pinned => {
+                let coefficients = (0..LIMBS).map(|k| coefficient(a, b, k));
+                coefficients.chain([native(a) * native(b)]).collect()
+            }
+            Form::Short { .. } => short::product(a, b).to_vec(),
+        };
+        Self { form, parts }
     }
 
-    fn of(limbs: &Limbs) -> Self {
-        Self { coefficients: limbs.clone(), native: native(limbs) }
+    fn square(form: Form, a: &Limbs) -> Self {
+        match form {
+            Form::Pinned => Self::product(form, a, a),
+            Form::Short { .. } => Self { form, parts: short::square(a).to_vec() },
+        }
+    }
+
+    fn of(form: Form, limbs: &Limbs) -> Self {
+        let parts = match form {
+            Form::Pinned => limbs.iter().cloned().chain([native(limbs)]).collect(),
+            Form::Short { .. } => short::sums(limbs).to_vec(),
+        };
+        Self { form, parts }
     }
 
     fn with(self, other: Self, with: fn(Value, Value) -> Value) -> Self {
-        let [a, b, c, d] = self.coefficients;
-        let [e, f, g, h] = other.coefficients;
-        let coefficients = [with(a, e), with(b, f), with(c, g), with(d, h)];
-        Self { coefficients, native: with(self.native, other.native) }
+        let parts = self.parts.into_iter().zip(other.parts).map(|(a, b)| with(a, b)).collect();
+        Self { form: self.form, parts }
     }
 
     fn plus(self, other: Self) -> Self {
@@ -186,27 +203,34 @@ impl Equation {
     }
 
     fn times(self, factor: &Value) -> Self {
-        let coefficients = self.coefficients.map(|c| c * factor.clone());
-        Self { coefficients, native: self.native * factor.clone() }
+        let parts = self.parts.into_iter().map(|part| part * factor.clone()).collect();
+        Self { form: self.form, parts }
     }
 
-    /// That this is the quotient less its offset times p, with these carries.
-    fn multiple_of_p(self, quotient: &Limbs, offset: u64, [low, high]: [Value; 2]) -> [Value; 3] {
+    /// That this is the quotient less its offset times p, with these carries: modulo r, and the
+    /// lower and the upper half modulo 2^256.
+    fn multiple_of_p(self, quotient: &Limbs, offset: u64, [low, high]: [Value; 2]) -> Vec<Value> {
         let p = modulus::<Fq>();
-        let limb = |i: usize| {
+        let limbs = std::array::from_fn(|i| {
             let limb: BigUint = (&p >> (i * LIMB_BITS)) % (BigUint::from(1u8) << LIMB_BITS);
-            constant(biguint_to_fe(&limb))
-        };
+            biguint_to_fe(&limb)
+        });
+        let offset = Fr::from(offset);
+        if let Form::Short { .. } = self.form {
+            let p = (limbs, biguint_to_fe(&p));
+            let multiple = short::multiple(p, (quotient, offset), [low, high]);
+            return self.parts.into_iter().zip(multiple).map(|(part, it)| part - it).collect();
+        }
         let [a, b, c, d] = quotient.clone();
-        let quotient = [a, b, c, d - constant(Fr::from(offset))];
-        let mut multiple = Self::product(&quotient, &std::array::from_fn(limb));
-        multiple.native = native(&quotient) * constant(biguint_to_fe(&p));
+        let quotient = [a, b, c, d - constant(offset)];
+        let mut multiple = Self::product(self.form, &quotient, &limbs.map(constant));
+        multiple.parts[LIMBS] = native(&quotient) * constant(biguint_to_fe(&p));
         let rest = self.minus(multiple);
-        let [e0, e1, e2, e3] = rest.coefficients;
+        let e = |k: usize| rest.parts[k].clone();
         let (base, square) = (constant(limb_base()), constant(limb_base().square()));
-        let first = e0 + e1 * base.clone() - low.clone() * square.clone();
-        let second = e2 + e3 * base + low - high * square;
-        [rest.native, first, second]
+        let first = e(0) + e(1) * base.clone() - low.clone() * square.clone();
+        let second = e(2) + e(3) * base + low - high * square;
+        vec![e(LIMBS), first, second]
     }
 }
 
@@ -232,6 +256,7 @@ fn top_is_small(view: &mut View<'_, '_>, first: usize, checked: Value) -> Value 
 /// The gate of products.
 pub(super) fn product(view: &mut View<'_, '_>) -> Vec<Value> {
     use product_at as at;
+    let form = view.form;
     let selector = view.one_of(Fix::Plain, 1, DOUBLING);
     let [result, quotient] = [at::RESULT, at::QUOTIENT].map(|first| lanes(view, first));
     let [a, b, x, c, d, l] = [at::A, at::B, at::X, at::C, at::D, at::L].map(|at| inputs(view, at));
@@ -243,9 +268,9 @@ pub(super) fn product(view: &mut View<'_, '_>) -> Vec<Value> {
         let (column, row) = lane(at::CARRY, i);
         carry(view.at(column, row), tops[i + 1].clone())
     });
-    let left = Equation::product(&a, &minus(&b, &x)).plus(Equation::product(&c, &d));
-    let left = left.minus(Equation::of(&l)).minus(Equation::of(&result));
-    let mut all = left.multiple_of_p(&quotient, QUOTIENT_OFFSET, carries).to_vec();
+    let left = Equation::product(form, &a, &minus(&b, &x)).plus(Equation::product(form, &c, &d));
+    let left = left.minus(Equation::of(form, &l)).minus(Equation::of(form, &result));
+    let mut all = left.multiple_of_p(&quotient, QUOTIENT_OFFSET, carries);
     all.push(top_is_small(view, at::RESULT, tops[0].clone()));
     all.into_iter().map(|value| selector.clone() * value).collect()
 }
@@ -276,6 +301,7 @@ fn two_bits(value: &Value) -> Value {
 /// The gate of additions and doublings.
 pub(super) fn addition(view: &mut View<'_, '_>) -> Vec<Value> {
     use addition_at as at;
+    let form = view.form;
     let either = view.fixed(Fix::Add);
     let double = view.one_of(Fix::Plain, DOUBLING, DOUBLING);
     let add = either.clone() * (constant(Fr::from(DOUBLING)) - view.fixed(Fix::Plain));
@@ -291,12 +317,12 @@ pub(super) fn addition(view: &mut View<'_, '_>) -> Vec<Value> {
     );
     let y = inputs(view, at::BEFORE_Y);
     let (two, three) = (constant(Fr::from(2)), constant(Fr::from(3)));
-    let rise = Equation::product(&slope, &y).times(&two);
-    let doubled = rise.minus(Equation::product(&x1, &x1).times(&three));
+    let rise = Equation::product(form, &slope, &y).times(&two);
+    let doubled = rise.minus(Equation::square(form, &x1).times(&three));
     let doubled = doubled.multiple_of_p(&q1, TANGENT_OFFSET, [c0, c1]);
     let x3 = |second: &Limbs| {
-        let square = Equation::product(&slope, &slope).minus(Equation::of(&x1));
-        let rest = square.minus(Equation::of(second)).minus(Equation::of(&x3));
+        let square = Equation::square(form, &slope).minus(Equation::of(form, &x1));
+        let rest = square.minus(Equation::of(form, second)).minus(Equation::of(form, &x3));
         rest.multiple_of_p(&q2, QUOTIENT_OFFSET, [c2.clone(), c3.clone()])
     };
     let (added, doubled) = ([added, x3(&x2)], [doubled, x3(&x1)]);
@@ -312,12 +338,15 @@ pub(super) fn addition(view: &mut View<'_, '_>) -> Vec<Value> {
 /// λ·(x₂ − x₁) + τ·y₂ + λ′·(x′ − x₁) + τ′·y′.
 fn slope_of_sum(view: &mut View<'_, '_>, slope: &Limbs, [x1, x2]: [&Limbs; 2]) -> Equation {
     use addition_at as at;
+    let form = view.form;
     let [before_slope, before_x, before_y, y2] =
         [at::BEFORE_SLOPE, at::BEFORE_X, at::BEFORE_Y, at::Y2].map(|place| inputs(view, place));
     let [sign, before_sign] = [at::SIGN, at::BEFORE_SIGN].map(|(column, row)| view.at(column, row));
-    let rise = Equation::product(slope, &minus(x2, x1));
-    let before = Equation::product(&before_slope, &minus(&before_x, x1));
-    let ys = Equation::of(&y2).times(&sign).plus(Equation::of(&before_y).times(&before_sign));
+    let rise = Equation::product(form, slope, &minus(x2, x1));
+    let before = Equation::product(form, &before_slope, &minus(&before_x, x1));
+    let ys = Equation::of(form, &y2)
+        .times(&sign)
+        .plus(Equation::of(form, &before_y).times(&before_sign));
     rise.plus(before).plus(ys)
 }
 

@@ -22,7 +22,11 @@ use super::{
     srs::{self, HEIGHTS, SetupConstants},
     store::{self, FileMark},
 };
-use crate::gates::{Draft, columns::DEGREE, sheet::Sheet};
+use crate::gates::{
+    Draft,
+    columns::DEGREE,
+    short::{Shape, Short},
+};
 use crate::recursion::{
     family::{FamilyKeys, height, layout, placeholder, positions},
     verify::{BuildError, Plan},
@@ -139,7 +143,7 @@ pub struct KeyFolder {
 pub struct ProvingMaterial {
     /// The setup, of the circuit's height.
     pub params: ParamsKZG<Bn256>,
-    /// The key.
+    /// The key, with its gates in their short form: its own digest is not the pinned key's.
     pub key: ProvingKey<G1Affine>,
 }
 
@@ -306,7 +310,7 @@ impl KeyFolder {
         let opened = store::open_checked(&path, &entry.pk).map_err(KeyError::io(&path))?;
         let mut reader = opened.ok_or(KeyError::Missing(kind))?;
         let key =
-            ProvingKey::read::<_, Sheet>(&mut reader, SerdeFormat::RawBytesUnchecked, layout(kind));
+            ProvingKey::read::<_, Short>(&mut reader, SerdeFormat::RawBytesUnchecked, shape(kind));
         let key = key.map_err(KeyError::io(&path))?;
         Ok(ProvingMaterial { params, key })
     }
@@ -521,6 +525,11 @@ impl KeyFolder {
         let pk = store::write(&path, write).map_err(KeyError::io(&path))?;
         Ok((vk, pk))
     }
+}
+
+/// The gates a proof of `kind` is made with: what verifies no child adds no points.
+const fn shape(kind: Kind) -> Shape {
+    Shape { layout: layout(kind), adds: !matches!(kind, Kind::Tx | Kind::Vm) }
 }
 
 /// The circuit over placeholder children and a sample input: constraints depend on neither.

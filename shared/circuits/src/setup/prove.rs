@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod leaf;
+mod named;
 
 use super::{
     accept::{Accepted, Refusal, accept},
@@ -37,6 +38,7 @@ use halo2_base::halo2_proofs::{
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::ProverSHPLONK},
     transcript::{EncodedChallenge, TranscriptWriterBuffer},
 };
+use named::Named;
 use protocol::{Address, Kind, Word};
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
@@ -354,7 +356,8 @@ fn prove_with(
     let material = material()?;
     progress(ProvePhase::Proving);
     let public = circuit.public().to_vec();
-    let proof = run(work.kind(), &material, circuit, &public)?;
+    let named = (work.kind(), keys.digest(work.kind()));
+    let proof = run(named, &material, circuit, &public)?;
     progress(ProvePhase::Accepting);
     let instances = public.iter().map(|word| to_word(*word)).collect();
     let proof = Proof { kind: work.kind(), instances, proof, credit };
@@ -408,18 +411,18 @@ impl Builder<'_> {
 
 /// Runs the prover: with L1's transcript for `root`, with the circuits' for all others.
 fn run(
-    kind: Kind,
+    (kind, digest): (Kind, Fr),
     material: &ProvingMaterial,
     circuit: Sheet,
     public: &[Fr],
 ) -> Result<Vec<u8>, ProveError> {
     if kind == Kind::Root {
         let transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::new(Vec::new());
-        run_with(material, circuit, public, transcript)
+        run_with(material, circuit, public, Named::new(transcript, digest))
     } else {
         let spec = POSEIDON_SPEC.clone();
         let transcript = PoseidonTranscript::<NativeLoader, Vec<u8>>::from_spec(Vec::new(), spec);
-        run_with(material, circuit, public, transcript)
+        run_with(material, circuit, public, Named::new(transcript, digest))
     }
 }
 
@@ -427,7 +430,7 @@ fn run_with<E: EncodedChallenge<G1Affine>, T: TranscriptWriterBuffer<Vec<u8>, G1
     material: &ProvingMaterial,
     circuit: Sheet,
     public: &[Fr],
-    mut transcript: T,
+    mut transcript: Named<T>,
 ) -> Result<Vec<u8>, ProveError> {
     create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
         &material.params,
