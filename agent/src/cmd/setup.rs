@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use circuits::setup::{
     evm,
+    folder::REVISION,
     keys::{KeyError, KeyFolder, Phase, Progress},
 };
 use protocol::Kind;
 
 use super::print_line;
-use crate::{error::Coded, shell::start::key_folder};
+use crate::{error::Coded, shell::start::key_folder_of};
 
 /// Options of `setup`.
 #[derive(clap::Args, Debug)]
@@ -20,6 +21,10 @@ pub(crate) struct Arguments {
     /// Chain id: only a devnet (31337) has an insecure setup, all others an imported one.
     #[arg(long, default_value_t = 31337, global = true)]
     chain_id: u64,
+    /// Number of the circuit set whose keys are meant: a network that changes over needs those of
+    /// the next one too.
+    #[arg(long, default_value_t = REVISION, global = true, value_name = "NUMBER")]
+    revision: u32,
     #[command(subcommand)]
     what: What,
 }
@@ -51,8 +56,12 @@ enum What {
     },
     /// Checks every file against its hash, and the keys against the committed ones (reads 1 GB).
     Verify,
-    /// Prints the root verifier's Solidity source.
-    Verifier,
+    /// Prints the root verifier's Solidity source, the same for every set of the family.
+    Verifier {
+        /// Prints, in hex, what stands behind its code instead: the set's own root key.
+        #[arg(long)]
+        key: bool,
+    },
     /// Prints what `shared/circuits/vk/devnet.json` pins, for a change of circuits on purpose.
     Pins,
 }
@@ -60,6 +69,7 @@ enum What {
 /// Runs the command.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let cache = arguments.cache.map_or_else(default_cache, Ok)?;
+    let keys = Keys { cache: &cache, chain_id: arguments.chain_id, revision: arguments.revision };
     match arguments.what {
         What::Generate { json } => {
             let mut report = |progress: Progress| say(Job::Generate, progress, json);
@@ -71,17 +81,21 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let made = KeyFolder::import_setup(&cache, arguments.chain_id, &file, &mut report);
             installed(&made.map_err(coded)?, json)
         }
-        What::Keys { next: true, json } => next_key(&cache, arguments.chain_id, json),
-        What::Keys { next: false, json } => all_keys(&cache, arguments.chain_id, json),
+        What::Keys { next: true, json } => keys.make_next(json),
+        What::Keys { next: false, json } => keys.make_all(json),
         What::Pins => {
-            let pins = key_folder(&cache, arguments.chain_id)?.pins().map_err(coded)?;
+            let pins = keys.folder()?.pins().map_err(coded)?;
             print_line(&serde_json::to_string_pretty(&pins)?)?;
             Ok(0)
         }
-        What::Verify => verify(&cache, arguments.chain_id),
-        What::Verifier => {
-            let folder = key_folder(&cache, arguments.chain_id)?;
-            let keys = folder.verifying_keys().map_err(coded)?;
+        What::Verify => keys.verify(),
+        What::Verifier { key: true } => {
+            let keys = keys.folder()?.verifying_keys().map_err(coded)?;
+            print_line(&hex::encode(evm::key_data(&keys)))?;
+            Ok(0)
+        }
+        What::Verifier { key: false } => {
+            let keys = keys.folder()?.verifying_keys().map_err(coded)?;
             let source = evm::solidity(&keys).map_err(|why| Coded::new("KEY-010", why))?;
             print_line(source.trim_end())?;
             Ok(0)
@@ -102,26 +116,59 @@ pub(crate) fn default_cache() -> Result<PathBuf, Coded> {
     Ok(base.join("coppice"))
 }
 
-fn next_key(cache: &Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
-    let folder = key_folder(cache, chain_id)?;
-    let mut report = |progress: Progress| say(Job::Keys, progress, json);
-    folder.generate_next(&mut report).map_err(coded)?;
-    Ok(0)
+/// Which keys are meant.
+struct Keys<'a> {
+    cache: &'a Path,
+    chain_id: u64,
+    revision: u32,
 }
 
-fn all_keys(cache: &Path, chain_id: u64, json: bool) -> anyhow::Result<u8> {
-    let folder = key_folder(cache, chain_id)?;
-    while !folder.missing().map_err(coded)?.is_empty() {
-        let mut child = std::process::Command::new(std::env::current_exe()?);
-        child.arg("setup").arg("--cache").arg(cache).args(["--chain-id", &chain_id.to_string()]);
-        child.args(["keys", "--next"]).args(json.then_some("--json"));
-        let status = child.status()?;
-        if !status.success() {
-            let text = format!("key generation ended with {status}; its message stands above");
-            return Err(Coded::new("KEY-011", text).into());
-        }
+impl Keys<'_> {
+    fn folder(&self) -> Result<KeyFolder, Coded> {
+        key_folder_of(self.cache, self.chain_id, self.revision)
     }
-    Ok(0)
+
+    fn make_next(&self, json: bool) -> anyhow::Result<u8> {
+        let mut report = |progress: Progress| say(Job::Keys, progress, json);
+        self.folder()?.generate_next(&mut report).map_err(coded)?;
+        Ok(0)
+    }
+
+    fn make_all(&self, json: bool) -> anyhow::Result<u8> {
+        let folder = self.folder()?;
+        while !folder.missing().map_err(coded)?.is_empty() {
+            let mut child = std::process::Command::new(std::env::current_exe()?);
+            child.arg("setup").arg("--cache").arg(self.cache);
+            child.args(["--chain-id", &self.chain_id.to_string()]);
+            child.args(["--revision", &self.revision.to_string()]);
+            child.args(["keys", "--next"]).args(json.then_some("--json"));
+            let status = child.status()?;
+            if !status.success() {
+                let text = format!("key generation ended with {status}; its message stands above");
+                return Err(Coded::new("KEY-011", text).into());
+            }
+        }
+        Ok(0)
+    }
+
+    fn verify(&self) -> anyhow::Result<u8> {
+        let folder = self.folder()?;
+        let missing = folder.missing().map_err(coded)?;
+        if !missing.is_empty() {
+            let list: Vec<_> = missing.iter().map(|kind| kind.name()).collect();
+            let text = format!("missing: {}; run `coppice-agent setup keys`", list.join(" "));
+            return Err(Coded::new("KEY-001", text).into());
+        }
+        folder.verify().map_err(coded)?;
+        folder.check_pins().map_err(coded)?;
+        let keys = folder.verifying_keys().map_err(coded)?;
+        print_line(&format!("folder {}", folder.path().display()))?;
+        print_line(&format!("circuit set 0x{}", hex::encode(keys.set_id())))?;
+        for kind in Kind::ALL {
+            print_line(&format!("{kind} 0x{}", hex::encode(keys.hash(kind))))?;
+        }
+        Ok(0)
+    }
 }
 
 /// Where a setup lies, and which it is.
@@ -176,25 +223,6 @@ fn say(job: Job, progress: Progress, json: bool) {
     };
     // Nobody reading is no reason to stop a key that takes minutes.
     let _ = print_line(&line);
-}
-
-fn verify(cache: &Path, chain_id: u64) -> anyhow::Result<u8> {
-    let folder = key_folder(cache, chain_id)?;
-    let missing = folder.missing().map_err(coded)?;
-    if !missing.is_empty() {
-        let list: Vec<_> = missing.iter().map(|kind| kind.name()).collect();
-        let text = format!("missing: {}; run `coppice-agent setup keys`", list.join(" "));
-        return Err(Coded::new("KEY-001", text).into());
-    }
-    folder.verify().map_err(coded)?;
-    folder.check_pins().map_err(coded)?;
-    let keys = folder.verifying_keys().map_err(coded)?;
-    print_line(&format!("folder {}", folder.path().display()))?;
-    print_line(&format!("circuit set 0x{}", hex::encode(keys.set_id())))?;
-    for kind in Kind::ALL {
-        print_line(&format!("{kind} 0x{}", hex::encode(keys.hash(kind))))?;
-    }
-    Ok(0)
 }
 
 fn coded(error: KeyError) -> Coded {

@@ -7,6 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use circuits::setup::{
+    folder::REVISION,
     keys::{KeyFolder, VerifyingKeys},
     leaf::proof_bytes,
 };
@@ -79,7 +80,19 @@ pub(crate) fn contracts(config: &Config) -> Result<Contracts, Coded> {
 /// # Errors
 /// `SRS-001` on any other chain for which no setup was imported.
 pub(crate) fn key_folder(cache: &Path, chain_id: u64) -> Result<KeyFolder, Coded> {
-    let folder = KeyFolder::of_chain(cache, chain_id);
+    key_folder_of(cache, chain_id, REVISION)
+}
+
+/// The same for the keys of the circuit set with this number (R13).
+///
+/// # Errors
+/// As [`key_folder`].
+pub(crate) fn key_folder_of(
+    cache: &Path,
+    chain_id: u64,
+    revision: u32,
+) -> Result<KeyFolder, Coded> {
+    let folder = KeyFolder::of_chain_revision(cache, chain_id, revision);
     folder.map_err(|error| Coded::new(error.code(), error.to_string()))
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// Parameters of one deployment. They are fixed: a change is a new deployment that provers join.
+/// Parameters of one deployment. They are fixed, but for the circuit set (R13): any other change is a
+/// new deployment that provers join.
 struct Params {
     /// L1 block number of slot 0's first block.
     uint64 genesis;
@@ -25,8 +26,16 @@ struct Params {
     uint32 rootProofLength;
     /// Base units of the token that the provers of one slot share.
     uint96 slotReward;
-    /// The circuit set: setup and keys, as `root` exposes it.
+    /// The first circuit set: setup and keys, as `root` exposes it.
     uint256 circuitSet;
+    /// Who may announce further circuit sets, and nothing else; zero: nobody.
+    address governance;
+    /// Slots of an epoch: circuit sets change at its boundary (R1.3, R16).
+    uint32 epochSlots;
+    /// Whole epochs between the announcement of a circuit set and its effect.
+    uint32 changeDelayEpochs;
+    /// Epochs in which the set before stays valid beside the new one.
+    uint32 changeoverEpochs;
     /// State root before the first block.
     uint256 stateRoot;
 }
@@ -54,6 +63,9 @@ library Bounds {
         _within("txProofLength", p.txProofLength, 1, 32_768);
         _within("rootProofLength", p.rootProofLength, 12 * 32 + 1, 32_768);
         _within("slotReward", p.slotReward, 0, type(uint96).max);
+        _within("epochSlots", p.epochSlots, 1, 100_000);
+        _within("changeDelayEpochs", p.changeDelayEpochs, 1, 1_024);
+        _within("changeoverEpochs", p.changeoverEpochs, 1, 64);
     }
 
     function _within(bytes32 name, uint256 value, uint256 low, uint256 high) private pure {

@@ -4,9 +4,9 @@ pragma solidity ^0.8.28;
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {BlockData} from "./BlockData.sol";
 import {Bls} from "./Bls.sol";
+import {CircuitSet, CircuitSets} from "./CircuitSets.sol";
 import {Field} from "./Field.sol";
 import {Header} from "./Header.sol";
-import {IRootVerifier} from "./IRootVerifier.sol";
 import {Bounds, Params} from "./Params.sol";
 import {Registry} from "./Registry.sol";
 import {Rewards} from "./Rewards.sol";
@@ -15,8 +15,9 @@ import {Rewards} from "./Rewards.sol";
 ///
 /// Phases count L1 blocks up to the reveal and seconds after it. Nothing happens by itself: each
 /// call looks at the clock. What a root proof says is compared with what is stored here, never with
-/// calldata alone. Slots settle in the order of their reveals.
-contract Slots is ReentrancyGuardTransient {
+/// calldata alone. Slots settle in the order of their reveals, each by the circuit set that its reveal
+/// named (R13).
+contract Slots is ReentrancyGuardTransient, CircuitSets {
     struct Slot {
         // RANDAO of the seed block; 0 until shown.
         bytes32 seed;
@@ -35,6 +36,8 @@ contract Slots is ReentrancyGuardTransient {
         Stage stage;
         // Whether the winner has named a prover, or itself.
         bool named;
+        // Version of the circuit set that the reveal named: what the slot is settled by.
+        uint32 set;
     }
 
     enum Stage {
@@ -49,7 +52,6 @@ contract Slots is ReentrancyGuardTransient {
 
     Registry public immutable registry;
     Rewards public immutable rewards;
-    address public immutable verifier;
     uint64 public immutable genesis;
     uint32 public immutable proposal;
     uint32 public immutable reveals;
@@ -57,9 +59,7 @@ contract Slots is ReentrancyGuardTransient {
     uint64 public immutable window;
     uint32 public immutable buildAheadMax;
     uint32 public immutable txProofLength;
-    uint32 public immutable rootProofLength;
     uint96 public immutable slotReward;
-    uint256 public immutable circuitSet;
 
     /// State root after the last settled block.
     uint256 public stateRoot;
@@ -79,7 +79,8 @@ contract Slots is ReentrancyGuardTransient {
     );
     /// The winner's word (R2.6, R14): who coordinates its block, or that it proves alone.
     event Named(uint64 indexed slot, uint32 indexed prover, bool alone);
-    event Revealed(uint64 indexed slot, bytes32 blockId, uint256 txs, uint16 n);
+    /// `set` is the id of the circuit set that the block is proved by.
+    event Revealed(uint64 indexed slot, bytes32 blockId, uint256 txs, uint16 n, uint256 set);
     /// What the commitment opened to: following the events is enough to have every block, however
     /// the call was made. Costs nothing beyond the floor price of the calldata (EIP-7623).
     event BlockOpened(uint64 indexed slot, bytes32 parent, bytes32 salt, bytes data);
@@ -88,7 +89,6 @@ contract Slots is ReentrancyGuardTransient {
     );
     event Lapsed(uint64 indexed slot);
 
-    error NoCode(address account);
     error WrongRewards(address rewards);
     error WrongPhase(uint64 slot, uint256 from, uint256 until);
     error NoSeed(uint64 slot);
@@ -111,26 +111,22 @@ contract Slots is ReentrancyGuardTransient {
     error ProofRefused();
 
     /// `rewards_` must name this contract as its `slots`.
-    constructor(Registry registry_, Rewards rewards_, address verifier_, Params memory p) {
+    constructor(Registry registry_, Rewards rewards_, address verifier_, Params memory p)
+        CircuitSets(verifier_, p)
+    {
         Bounds.check(p);
-        Field.check(p.circuitSet);
         Field.check(p.stateRoot);
         if (address(registry_).code.length == 0) revert NoCode(address(registry_));
-        // A call to an address without code succeeds: every proof would be accepted.
-        if (verifier_.code.length == 0) revert NoCode(verifier_);
         if (rewards_.slots() != address(this)) revert WrongRewards(address(rewards_));
         registry = registry_;
         rewards = rewards_;
-        verifier = verifier_;
         genesis = p.genesis;
         proposal = p.proposal;
         reveals = p.reveal;
         window = (uint64(p.proving) + p.halting + p.backup) * p.blockSeconds;
         buildAheadMax = p.buildAheadMax;
         txProofLength = p.txProofLength;
-        rootProofLength = p.rootProofLength;
         slotReward = p.slotReward;
-        circuitSet = p.circuitSet;
         stateRoot = p.stateRoot;
     }
 
@@ -163,10 +159,17 @@ contract Slots is ReentrancyGuardTransient {
     }
 
     /// Publishes the winner's block. `txs` is what it claims to be the Poseidon commitment of the
-    /// tx list (L1 computes no Poseidon: a false claim cannot be proved), `parent` the block before.
-    function reveal(uint64 slot, bytes calldata data, uint256 txs, bytes32 parent, bytes32 salt)
-        external
-    {
+    /// tx list (L1 computes no Poseidon: a false claim cannot be proved), `parent` the block before,
+    /// `set` the circuit set that its tx proofs are of, 0 for the newest valid one. The commitment
+    /// does not hold the set: under another one the winner's own block cannot be proved.
+    function reveal(
+        uint64 slot,
+        bytes calldata data,
+        uint256 txs,
+        bytes32 parent,
+        bytes32 salt,
+        uint256 set
+    ) external {
         uint256 from = slotStart(slot) + proposal;
         _requirePhase(slot, from, from + reveals);
         Slot storage s = _slots[slot];
@@ -186,9 +189,10 @@ contract Slots is ReentrancyGuardTransient {
         s.txs = txs;
         s.revealedAt = uint64(block.timestamp);
         s.stage = Stage.Revealed;
+        s.set = versionAt(slot, set);
         lastBlock = blockId;
         _queue[_revealedTo++] = slot;
-        emit Revealed(slot, blockId, txs, s.count);
+        emit Revealed(slot, blockId, txs, s.count, _set(s.set).id);
         emit BlockOpened(slot, parent, salt, data);
     }
 
@@ -207,8 +211,8 @@ contract Slots is ReentrancyGuardTransient {
     }
 
     /// Settles the oldest revealed slot. `words` = start, end, txs, count, credit, payee, units,
-    /// fees, set; `proof` = 12 accumulator words and the transcript, of exactly `rootProofLength`
-    /// bytes. Anybody may call it: the payee stands in the proof.
+    /// fees, set; `proof` = 12 accumulator words and the transcript, of exactly the length of the
+    /// slot's circuit set. Anybody may call it: the payee stands in the proof.
     function settle(uint64 slot, uint256[9] calldata words, bytes calldata proof)
         external
         nonReentrant
@@ -221,7 +225,9 @@ contract Slots is ReentrancyGuardTransient {
             revert WindowClosed(slot, s.revealedAt + window);
         }
         _checkWords(s, words);
-        _verify(words, proof);
+        CircuitSet storage set = _set(s.set);
+        _requireWord(8, set.id, words[8]);
+        _verify(set.verifier, set.proofLength, words, proof);
         stateRoot = words[1];
         s.stage = Stage.Settled;
         ++_settledTo;
@@ -287,6 +293,12 @@ contract Slots is ReentrancyGuardTransient {
         Bls.verify(vrf[:Bls.KEY_LENGTH], vrf[Bls.KEY_LENGTH:], message, Bls.VRF_DOMAIN);
     }
 
+    function _currentEpoch() internal view override returns (uint64) {
+        if (block.number < genesis) return 0;
+        uint256 slot = (block.number - genesis) / (uint256(proposal) + reveals);
+        return uint64(slot / epochSlots);
+    }
+
     function _requirePhase(uint64 slot, uint256 from, uint256 until) private view {
         if (block.number < from || block.number >= until) revert WrongPhase(slot, from, until);
     }
@@ -307,17 +319,19 @@ contract Slots is ReentrancyGuardTransient {
         _requireWord(5, uint160(words[5]), words[5]);
         _requireWord(6, uint64(words[6]), words[6]);
         _requireWord(7, uint64(words[7]), words[7]);
-        _requireWord(8, circuitSet, words[8]);
     }
 
     function _requireWord(uint256 index, uint256 expected, uint256 word) private pure {
         if (word != expected) revert WrongWord(index, expected, word);
     }
 
-    function _verify(uint256[9] calldata words, bytes calldata proof) private view {
-        if (proof.length != rootProofLength) {
-            revert WrongProofLength(rootProofLength, proof.length);
-        }
+    function _verify(
+        address verifier,
+        uint256 length,
+        uint256[9] calldata words,
+        bytes calldata proof
+    ) private view {
+        if (proof.length != length) revert WrongProofLength(length, proof.length);
         for (uint256 offset; offset < ACCUMULATOR_BYTES; offset += 32) {
             Field.check(uint256(bytes32(proof[offset:offset + 32])));
         }

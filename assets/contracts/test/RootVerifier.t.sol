@@ -26,9 +26,15 @@ contract RootVerifierTest is World {
         p.stateRoot = real[0];
         p.circuitSet = real[8];
         p.rootProofLength = uint32(shown.length);
-        deploySlots(address(new Halo2Verifier()), p);
+        deploySlots(verifierWith(RootProof.KEY, 1), p);
         token.transfer(address(rewards), 1_000e18);
         revealReal();
+    }
+
+    /// The generated code with the root key of one circuit set behind it.
+    function verifierWith(bytes memory key, uint160 number) internal returns (address place) {
+        place = address(0x5e70 + number);
+        vm.etch(place, abi.encodePacked(type(Halo2Verifier).runtimeCode, key));
     }
 
     /// Any block of as many txs: L1 takes the commitment of the tx list as it is claimed.
@@ -39,7 +45,7 @@ contract RootVerifierTest is World {
         propose(ANNA, ANNA_KEY, 0, commitment);
         vm.roll(slots.slotStart(0) + 5);
         vm.prank(ANNA);
-        slots.reveal(0, data, real[2], 0, SALT);
+        slots.reveal(0, data, real[2], 0, SALT, 0);
     }
 
     function wordAt(bytes memory input, uint256 index) internal pure returns (uint256 word) {
@@ -77,6 +83,28 @@ contract RootVerifierTest is World {
             if (i == 1 || (i > 3 && i < 8)) vm.expectRevert(Slots.ProofRefused.selector);
             else vm.expectPartialRevert(Slots.WrongWord.selector);
             slots.settle{gas: 2_000_000}(0, words_, proof_);
+        }
+    }
+
+    /// One code serves every set of the family, and each set's proofs its own key alone.
+    function test_a_proof_holds_for_the_key_of_its_own_set_only() public {
+        bytes memory input = RootProof.CALLDATA;
+        (bool ok,) = verifierWith(RootProof.KEY, 1).staticcall(input);
+        assertTrue(ok, "its own set");
+        (ok,) = verifierWith(RootProof.OTHER_KEY, 2).staticcall{gas: 2_000_000}(input);
+        assertTrue(!ok, "the other set");
+        (ok,) = verifierWith("", 3).staticcall{gas: 2_000_000}(input);
+        assertTrue(!ok, "no key");
+        assertTrue(address(0x5e71).code.length < 24_576, "L1's limit for code");
+    }
+
+    function test_every_bit_of_the_key_counts() public {
+        bytes memory input = RootProof.CALLDATA;
+        for (uint256 i; i < RootProof.KEY.length; i += 32) {
+            bytes memory key = RootProof.KEY;
+            key[i + 31] ^= bytes1(uint8(1 << (i / 32 % 8)));
+            (bool ok,) = verifierWith(key, 4).staticcall{gas: 2_000_000}(input);
+            assertTrue(!ok, "a changed key");
         }
     }
 

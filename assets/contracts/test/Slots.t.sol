@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {BlockData} from "../src/BlockData.sol";
 import {Bls} from "../src/Bls.sol";
+import {CircuitSets} from "../src/CircuitSets.sol";
 import {Field} from "../src/Field.sol";
 import {Header} from "../src/Header.sol";
 import {Bounds, Params} from "../src/Params.sol";
@@ -71,17 +72,17 @@ contract SlotsTest is World {
         propose(ANNA, ANNA_KEY, 0, commit(data, 0));
         wrongPhase(0, GENESIS + 5, GENESIS + 10);
         vm.prank(ANNA);
-        slots.reveal(0, data, TXS, 0, SALT);
+        slots.reveal(0, data, TXS, 0, SALT, 0);
         vm.roll(GENESIS + 10);
         wrongPhase(0, GENESIS + 5, GENESIS + 10);
         vm.prank(ANNA);
-        slots.reveal(0, data, TXS, 0, SALT);
+        slots.reveal(0, data, TXS, 0, SALT, 0);
         vm.roll(GENESIS + 9);
         vm.prank(ANNA);
-        slots.reveal(0, data, TXS, 0, SALT);
+        slots.reveal(0, data, TXS, 0, SALT, 0);
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(Slots.AlreadyRevealed.selector, 0));
-        slots.reveal(0, data, TXS, 0, SALT);
+        slots.reveal(0, data, TXS, 0, SALT, 0);
     }
 
     /// Anna says it, and that is what followers of the events hear.
@@ -223,11 +224,11 @@ contract SlotsTest is World {
         proposed(0, data);
         vm.prank(BERT);
         vm.expectRevert(abi.encodeWithSelector(Slots.NotTheWinner.selector, 0, BERT));
-        slots.reveal(0, data, TXS, 0, SALT);
+        slots.reveal(0, data, TXS, 0, SALT, 0);
         vm.roll(slots.slotStart(1) + 5);
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(Slots.NotTheWinner.selector, 1, ANNA));
-        slots.reveal(1, data, TXS, 0, SALT);
+        slots.reveal(1, data, TXS, 0, SALT, 0);
     }
 
     function test_a_reveal_must_open_its_commitment() public {
@@ -238,21 +239,21 @@ contract SlotsTest is World {
         bytes memory other = blockOf(1);
         vm.prank(ANNA);
         vm.expectRevert(refused);
-        slots.reveal(0, other, TXS, 0, SALT);
+        slots.reveal(0, other, TXS, 0, SALT, 0);
         vm.prank(ANNA);
         vm.expectRevert(refused);
-        slots.reveal(0, data, TXS + 1, 0, SALT);
+        slots.reveal(0, data, TXS + 1, 0, SALT, 0);
         vm.prank(ANNA);
         vm.expectRevert(refused);
-        slots.reveal(0, data, TXS, 0, bytes32("pepper"));
+        slots.reveal(0, data, TXS, 0, bytes32("pepper"), 0);
         vm.prank(ANNA);
         vm.expectRevert(
             abi.encodeWithSelector(Slots.WrongParent.selector, bytes32(0), bytes32("orphan"))
         );
-        slots.reveal(0, data, TXS, bytes32("orphan"), SALT);
+        slots.reveal(0, data, TXS, bytes32("orphan"), SALT, 0);
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(Field.NotInField.selector, Field.ORDER));
-        slots.reveal(0, data, Field.ORDER, 0, SALT);
+        slots.reveal(0, data, Field.ORDER, 0, SALT, 0);
     }
 
     function test_an_expired_tx_is_refused() public {
@@ -262,7 +263,7 @@ contract SlotsTest is World {
         bytes32 parent = slots.lastBlock();
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(BlockData.Expired.selector, 0, 0));
-        slots.reveal(1, data, TXS, parent, SALT);
+        slots.reveal(1, data, TXS, parent, SALT, 0);
     }
 
     function test_unsettled_slots_are_bounded() public {
@@ -273,10 +274,10 @@ contract SlotsTest is World {
         bytes32 parent = slots.lastBlock();
         vm.prank(ANNA);
         vm.expectRevert(abi.encodeWithSelector(Slots.TooFarAhead.selector, 2));
-        slots.reveal(2, data, TXS, parent, SALT);
+        slots.reveal(2, data, TXS, parent, SALT, 0);
         settled(0, words(START_ROOT, 1));
         vm.prank(ANNA);
-        slots.reveal(2, data, TXS, parent, SALT);
+        slots.reveal(2, data, TXS, parent, SALT, 0);
     }
 
     function test_slots_settle_in_order_of_their_reveals() public {
@@ -412,7 +413,7 @@ contract SlotsTest is World {
 
     function test_a_verifier_without_code_is_refused() public {
         Rewards r = new Rewards(token, poseidon, created(vm.getNonce(address(this)) + 1));
-        vm.expectRevert(abi.encodeWithSelector(Slots.NoCode.selector, address(0xe0a)));
+        vm.expectRevert(abi.encodeWithSelector(CircuitSets.NoCode.selector, address(0xe0a)));
         new Slots(registry, r, address(0xe0a), params());
     }
 
@@ -458,5 +459,14 @@ contract SlotsTest is World {
         p = params();
         p.txProofLength = 0;
         refuseParams(p, "txProofLength", 0);
+        p = params();
+        p.epochSlots = 0;
+        refuseParams(p, "epochSlots", 0);
+        p = params();
+        p.changeDelayEpochs = 0;
+        refuseParams(p, "changeDelayEpochs", 0);
+        p = params();
+        p.changeoverEpochs = 65;
+        refuseParams(p, "changeoverEpochs", 65);
     }
 }

@@ -59,6 +59,7 @@ abstract contract World is Test {
     uint256 internal constant TXS = 0x7c5;
     address internal constant ANNA = address(0xa11a);
     address internal constant BERT = address(0xbe27);
+    address internal constant GOVERNOR = address(0x60);
     uint256 internal constant ANNA_KEY = 0xa11a5ec2e7;
     uint256 internal constant BERT_KEY = 0xbe275ec2e7;
 
@@ -90,6 +91,10 @@ abstract contract World is Test {
             rootProofLength: ROOT_PROOF,
             slotReward: SLOT_REWARD,
             circuitSet: SET,
+            governance: GOVERNOR,
+            epochSlots: 4,
+            changeDelayEpochs: 1,
+            changeoverEpochs: 1,
             stateRoot: START_ROOT
         });
     }
@@ -228,11 +233,20 @@ abstract contract World is Test {
     }
 
     function revealed(uint64 slot) internal {
+        revealed(slot, 0);
+    }
+
+    /// The same with a circuit set named.
+    function revealed(uint64 slot, uint256 set) internal {
         bytes memory data = blockOf(slot);
         proposed(slot, data);
+        reveal(slot, data, set);
+    }
+
+    function reveal(uint64 slot, bytes memory data, uint256 set) internal {
         bytes32 parent = slots.lastBlock();
         vm.prank(ANNA);
-        slots.reveal(slot, data, TXS, parent, SALT);
+        slots.reveal(slot, data, TXS, parent, SALT, set);
     }
 
     function words(uint256 start, uint256 end) internal pure returns (uint256[9] memory) {

@@ -4,7 +4,7 @@
 //! An imported one follows from no constant of this program, so a small file beside the folders
 //! remembers whose it is: `setup_<chain id>.json`.
 
-use super::{KeyFolder, Phase, Progress};
+use super::{KeyFolder, Phase, Progress, REVISION};
 use crate::setup::{
     keys::KeyError,
     srs::{self, DEVNET_CHAIN_ID, HEIGHTS, SetupConstants, SetupError},
@@ -38,11 +38,23 @@ impl KeyFolder {
     /// # Errors
     /// [`SetupError::Insecure`] where none was imported, and when the folder cannot be made.
     pub fn of_chain(cache: &Path, chain_id: u64) -> Result<Self, KeyError> {
+        Self::of_chain_revision(cache, chain_id, REVISION)
+    }
+
+    /// [`Self::of_chain`] for the keys of a given circuit set (R13).
+    ///
+    /// # Errors
+    /// As [`Self::of_chain`].
+    pub fn of_chain_revision(
+        cache: &Path,
+        chain_id: u64,
+        revision: u32,
+    ) -> Result<Self, KeyError> {
         let setup = match SetupConstants::insecure(chain_id) {
             Ok(setup) => setup,
             Err(none) => imported(cache, chain_id)?.ok_or(none)?,
         };
-        Self::open(cache, setup)
+        Self::open_revision(cache, setup, revision)
     }
 
     /// Writes what is missing of the devnet's setup, in every height.
