@@ -112,14 +112,12 @@ pub(crate) enum L1Error {
     Key(&'static str),
     /// The committed verifier is not that of the keys in use.
     #[error(
-        "L1-014: the committed root verifier is of circuit set {found}, the keys are of {expected}; \
-         run assets/contracts/build.sh"
+        "L1-014: the committed root verifier is not that of circuit set {set}; write it anew with \
+         `setup verifier` and run assets/contracts/build.sh"
     )]
     OtherVerifier {
-        /// Set of the committed verifier.
-        found: String,
-        /// Set of the keys.
-        expected: String,
+        /// Set of the keys, in hex.
+        set: String,
     },
     /// The sender stopped, after an error that it reported.
     #[error("L1-013: the sender has stopped; its last error says why")]

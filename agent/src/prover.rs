@@ -11,6 +11,7 @@ pub(crate) mod child;
 pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod pool;
+pub(crate) mod sets;
 pub(crate) mod task;
 
 use serde::{Deserialize, Serialize};

@@ -24,6 +24,7 @@ pub(crate) mod genesis;
 pub(crate) mod mempool;
 pub(crate) mod plan;
 pub(crate) mod sequencer;
+pub(crate) mod sets;
 pub(crate) mod state;
 pub(crate) mod traffic;
 pub(crate) mod work;

@@ -21,13 +21,10 @@ use std::{
     sync::Arc,
 };
 
-use circuits::setup::{
-    evm::{settle_proof, settle_words},
-    keys::VerifyingKeys,
-};
+use circuits::setup::evm::{settle_proof, settle_words};
 use protocol::{
-    Action, Address, BlobId, BlockId, Coordinator, Input, Message, Node, Params, ProverEvent,
-    ProverId, Record, Slot, StatementId, TaskId,
+    Action, Address, BlobId, BlockId, Coordinator, Hash, Input, Message, Node, Params, ProverEvent,
+    ProverId, Record, Slot, StatementId, TaskId, Word,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::{
@@ -41,6 +38,7 @@ use crate::{
     l1::{
         L1,
         calls::RootProof,
+        decode::SetNews,
         follow::{FollowEvent, L1Change},
         send,
     },
@@ -48,8 +46,9 @@ use crate::{
     prover::{
         ability::{Ability, Meter, News},
         pool::{self, Order, Pool},
+        sets::KeySets,
     },
-    rollup::{plan::Plan, work::work_for},
+    rollup::{plan::Plan, sets::Schedule, work::work_for},
     run::{Done, now},
     store::{Entry, Store},
 };
@@ -77,8 +76,8 @@ pub(crate) struct Parts {
     pub(crate) own: Option<ProverId>,
     /// Signs messages.
     pub(crate) signer: Signer,
-    /// Verifying keys of the circuit set.
-    pub(crate) keys: Arc<VerifyingKeys>,
+    /// Verifying keys of the circuit sets.
+    pub(crate) keys: Arc<KeySets>,
     /// Journal, index, blobs.
     pub(crate) store: Store,
     /// Revealed blocks.
@@ -113,8 +112,10 @@ pub(crate) struct Shell {
     planning: BTreeSet<BlockId>,
     /// Settled slots, payouts, credit records.
     pub(crate) money: Money,
-    /// Node of each task that was given to the prover.
-    proving: BTreeMap<TaskId, Node>,
+    /// Node and circuit set of each task that was given to the prover.
+    proving: BTreeMap<TaskId, (Node, Word)>,
+    /// The circuit sets that L1 announced.
+    sets: Schedule,
     ability: Ability,
     /// Blobs of settled slots.
     remains: Remains,
@@ -125,6 +126,7 @@ pub(crate) struct Shell {
 impl Shell {
     /// A shell that has done nothing yet. `restored` are the records of the journal.
     pub(crate) fn new(parts: Parts, domain: Domain, restored: &[Record]) -> Self {
+        let sets = Schedule::new(parts.config.params.params(parts.config.l1.genesis_block));
         let mut money = Money::default();
         for record in restored {
             if let Record::Made { credit, .. } | Record::Held { credit, .. } = record {
@@ -140,6 +142,7 @@ impl Shell {
             planning: BTreeSet::new(),
             money,
             proving: BTreeMap::new(),
+            sets,
             ability: Ability::default(),
             remains: Remains::default(),
             journal: Journal::default(),
@@ -188,7 +191,7 @@ impl Shell {
             Action::Fetch { blob, task, from } => self.fetch(blob, task, from),
             Action::Prove { block, node, task, payee, children, .. } => {
                 let order = self.order(block, node, payee, &children);
-                self.prove(node, task, order);
+                self.prove((block, node), task, order);
             }
             Action::Abandon { task } => {
                 self.parts.pool.cancel(task);
@@ -227,10 +230,16 @@ impl Shell {
         });
     }
 
-    fn prove(&mut self, node: Node, task: TaskId, order: anyhow::Result<Order>) {
+    fn prove(
+        &mut self,
+        (block, node): (BlockId, Node),
+        task: TaskId,
+        order: anyhow::Result<Order>,
+    ) {
         match order {
             Ok(order) => {
-                self.proving.insert(task, node);
+                let set = self.plans.get(&block).map(|plan| plan.set()).unwrap_or_default();
+                self.proving.insert(task, (node, set));
                 self.parts.pool.start(task, order);
             }
             Err(error) => {
@@ -254,8 +263,9 @@ impl Shell {
             let bytes = self.parts.store.blobs().get(*child)?.context("a child's blob is gone")?;
             proofs.push(proof_of(&ProofBlob::decode(&bytes)?)?);
         }
-        let work = work_for(plan, node, proofs, &self.parts.keys)?;
-        Ok(Order { kind: node.kind, payee, work: work.encode()? })
+        let keys = self.parts.keys.get(&plan.set()).context("its circuit set's keys are gone")?;
+        let work = work_for(plan, node, proofs, &keys)?.encode()?;
+        Ok(Order { kind: node.kind, payee, work, revision: keys.revision() })
     }
 
     /// What a prover process said, as an input for the machine.
@@ -273,9 +283,9 @@ impl Shell {
             }
             pool::Event::Made { task, output, cpu_ms, peak_mb } => {
                 self.look.finished(task);
-                let Some(node) = self.ended(task, true) else { return Ok(None) };
+                let Some((node, set)) = self.ended(task, true) else { return Ok(None) };
                 self.look.proofs += 1;
-                match self.store_made(node, &output) {
+                match self.store_made((node, set), &output) {
                     Ok((statement, blob, credit)) => {
                         let made =
                             ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb };
@@ -305,12 +315,12 @@ impl Shell {
         }
     }
 
-    /// A proof's process ended; gives its node.
-    fn ended(&mut self, task: TaskId, made: bool) -> Option<Node> {
-        let node = self.proving.remove(&task)?;
+    /// A proof's process ended; gives its node and circuit set.
+    fn ended(&mut self, task: TaskId, made: bool) -> Option<(Node, Word)> {
+        let (node, set) = self.proving.remove(&task)?;
         let usual_ms = self.parts.config.params.params(0).p50(node.kind);
         self.ability.ended(task, usual_ms, made, now());
-        Some(node)
+        Some((node, set))
     }
 
     /// What changed in what our lanes are able to (R5.6), for the machine.
@@ -319,7 +329,7 @@ impl Shell {
         let own = self.parts.own.filter(|_| self.ability.is_due(now));
         let registered = own.and_then(|own| Some((own, *machine.chain().prover(own)?)));
         let Some((own, registered)) = registered else { return Vec::new() };
-        let reading = self.parts.meter.read();
+        let reading = self.parts.meter.read(&self.wanted_sets(machine));
         let lanes = registered.lanes(own);
         let News { inputs, notes, back } =
             self.ability.look(now, lanes, &reading, machine.params());
@@ -332,13 +342,12 @@ impl Shell {
 
     fn store_made(
         &self,
-        node: Node,
+        (node, set): (Node, Word),
         output: &[u8],
     ) -> anyhow::Result<(StatementId, BlobId, protocol::Credit)> {
         use anyhow::Context as _;
         let proof = circuits::setup::prove::Proof::decode(output)?;
         let credit = proof.credit.context("a prover's proof has a credit record")?.credit();
-        let set = self.parts.keys.set_id();
         let (instances, proof) = (proof.instances, proof.proof);
         let bytes = ProofBlob { set, node, instances, proof, credit }.encode()?;
         let checked = check(&self.parts.keys, &bytes)?;
@@ -379,10 +388,12 @@ impl Shell {
         let changed = match event.change() {
             Some(L1Change::Block { number, hash, events, .. }) => {
                 self.money.l1_block(hash, events);
+                self.announced(number, hash, &event.sets);
                 self.roster.l1_block(number, hash, events)
             }
             Some(L1Change::Undo { hash }) => {
                 self.money.l1_undo(hash);
+                self.sets.l1_undo(hash);
                 self.roster.l1_undo(hash)
             }
             None => false,
@@ -441,9 +452,9 @@ impl Shell {
                 self.note("BLK-001", format!("block {block} is refused: {why}"));
                 Some(Input::Refused { block })
             }
-            Planned::Later(block, why) => {
+            Planned::Later(block, code, why) => {
                 self.planning.remove(&block);
-                self.note("BLK-003", format!("block {block} waits for its witnesses: {why}"));
+                self.note(code, format!("block {block} waits: {why}"));
                 None
             }
         }
@@ -500,28 +511,42 @@ impl Shell {
     }
 }
 
-/// Money: settled slots, payouts, claims.
+/// Circuit sets (R13).
 impl Shell {
-    /// Reads from L1 what the screens show of bond and gas.
-    pub(crate) async fn read_money(&mut self) {
-        if let Ok((lane, _)) = self.parts.l1.bonds_asked().await {
-            self.look.bond_per_lane = lane;
+    /// Follows what L1 announces, and tells the operator in time.
+    fn announced(&mut self, number: u64, hash: Hash, news: &[SetNews]) {
+        for wrong in self.sets.l1_block(number, hash, news) {
+            self.note("L1-015", format!("{wrong}; correct [params]"));
         }
-        if let Ok(wei) = self.parts.l1.wei(self.parts.sender.account()).await {
-            self.look.gas_wei = wei;
+        for SetNews { set, from } in news {
+            let text = format!("circuit set {} from epoch {from} on", hex::encode(set.id));
+            if self.parts.keys.missing(&set.id).is_empty() {
+                self.journal.event(now(), "chain", format!("{text}: its keys are here"));
+                continue;
+            }
+            let revision = self.parts.keys.revision(&set.id);
+            self.note(
+                "KEY-013",
+                format!("{text}: run `coppice-agent setup keys --revision {revision}` before it"),
+            );
         }
     }
 
-    /// The payee of our own proofs.
-    pub(crate) fn payee(&self) -> Option<Address> {
-        self.parts.own.and_then(|own| self.roster.prover(own)).map(|it| it.payout)
+    /// The sets that this machine must have keys of now: those of unsettled blocks, or, without
+    /// any, that of the next block.
+    fn wanted_sets(&self, machine: &Coordinator) -> Vec<Word> {
+        let mut wanted = self.parts.blocks.sets_of(&machine.unsettled_slots());
+        if wanted.is_empty() {
+            let head = machine.chain().head().map_or(0, |it| it.number);
+            let next = self.sets.slot_of(head + 1);
+            wanted.extend(self.sets.current(next).map(|it| it.id));
+        }
+        wanted
     }
+}
 
-    /// Our registration.
-    pub(crate) fn registration(&self) -> Option<&roster::Registered> {
-        self.parts.own.and_then(|own| self.roster.prover(own))
-    }
-
+/// The control socket.
+impl Shell {
     /// Answers what comes through the control socket.
     pub(crate) fn answer(
         &mut self,

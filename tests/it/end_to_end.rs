@@ -1,5 +1,6 @@
 //! The whole product with real proofs: a network on one machine settles a block, through a
-//! reorganisation of L1 and the death of an agent, and pays whoever proved it.
+//! reorganisation of L1 and the death of an agent, and pays whoever proved it; then it changes over
+//! to the next circuit set and settles another (R13).
 //!
 //! One run for everything, because one run is ten minutes of proving. What is claimed about it is
 //! computed again here from L1 alone.
@@ -26,6 +27,9 @@ mod replay;
 const CHAIN_ID: u64 = 31337;
 /// Blocks that the reorganisation replaces.
 const DEPTH: u64 = 3;
+/// Slot from which the next circuit set is valid: after the first reveal and its second, which are
+/// over by slot 6, and before the first settlement, which takes seven slots on any machine.
+const CHANGE: u64 = 12;
 /// A proof that began this recently is far from its end: the shortest one that is waited for takes
 /// half a minute on any machine.
 const YOUNG_MS: u64 = 10_000;
@@ -37,7 +41,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_block_settles_and_pays_its_provers_through_a_reorg_and_a_kill() {
-    let devnet = Devnet::start();
+    let devnet = Devnet::start(CHANGE);
     let chain = devnet.chain().await;
     reorganise_the_reveal(&devnet, &chain).await;
     let payees = payees(&devnet).await;
@@ -45,7 +49,7 @@ async fn a_block_settles_and_pays_its_provers_through_a_reorg_and_a_kill() {
 
     let look = async || Line::find(&devnet.results());
     let line = devnet.until("settled slot", 25 * MINUTE, look).await;
-    let settled = chain.settlement().await;
+    let settled = chain.settlement(line.slot).await;
     check_the_line(&chain, &line, &settled, &payees).await;
     assert_ne!(line.prover_of(&node), killed, "what the dead agent worked on is another's proof");
 
@@ -54,6 +58,7 @@ async fn a_block_settles_and_pays_its_provers_through_a_reorg_and_a_kill() {
         claim(&devnet, &chain, &settled, (payee.address, payee.amount())).await;
     }
     check_the_payouts(&chain, &line).await;
+    change_over(&devnet, &chain, (&line, &settled)).await;
     stop(&devnet, &chain).await;
 }
 
@@ -167,8 +172,11 @@ async fn check_the_line(
 
 /// The root proof holds for its own words and for no others.
 async fn check_the_words(chain: &Chain, settled: &Settlement) {
-    let words = settled.words;
-    assert!(chain.verifies(settled, &words).await, "the verifier takes the settled words");
+    let (words, verifier) = (settled.words, chain.set_of(settled.slot).await.verifier);
+    assert!(
+        chain.verifies(verifier, settled, &words).await,
+        "the verifier takes the settled words"
+    );
     assert!(chain.would_settle(settled, words).await, "and so does the contract, before they were");
     let another = |index: usize, word: U256| {
         let mut words = settled.words;
@@ -181,7 +189,10 @@ async fn check_the_words(chain: &Chain, settled: &Settlement) {
         ("end root", another(1, words[0])),
         ("credit", another(4, words[0])),
     ] {
-        assert!(!chain.verifies(settled, &words).await, "the verifier takes another {what}");
+        assert!(
+            !chain.verifies(verifier, settled, &words).await,
+            "the verifier takes another {what}"
+        );
         assert!(!chain.would_settle(settled, words).await, "`settle` takes another {what}");
     }
 }
@@ -212,11 +223,42 @@ async fn check_the_payouts(chain: &Chain, line: &Line) {
     assert_eq!(paid, wanted);
 }
 
+/// A later slot is proved and settled by the next circuit set (R13), and neither set's proofs hold
+/// under the other.
+async fn change_over(devnet: &Devnet, chain: &Chain, (line, settled): (&Line, &Settlement)) {
+    let look = async || Line::all(&devnet.results()).into_iter().find(|it| it.set_version == 1);
+    let later = devnet.until("slot settled by the next circuit set", 25 * MINUTE, look).await;
+    let after = chain.settlement(later.slot).await;
+    let reveals = chain.reveals().await;
+    let reveal = reveals.iter().find(|it| it.slot == later.slot).expect("it was revealed");
+    later.assert_is(&after, chain.block(reveal.block).await.1);
+    assert!(line.slot < CHANGE && CHANGE <= later.slot, "{} and {}", line.slot, later.slot);
+
+    let (old, new) = (chain.set_of(line.slot).await, chain.set_of(later.slot).await);
+    assert_eq!((old.version, new.version), (0, 1), "each slot keeps what its reveal named");
+    assert!(old.id != new.id && old.verifier != new.verifier, "{old:?} and {new:?}");
+    for (line, settled, set) in [(line, settled, &old), (&later, &after, &new)] {
+        assert_eq!(settled.words[8], set.id, "the root shows its set");
+        assert_eq!((line.set_version, line.circuit_set), (set.version, set.id.into()));
+    }
+    for (settled, own, other) in [(settled, old, new), (&after, new, old)] {
+        assert!(chain.verifies(own.verifier, settled, &settled.words).await);
+        let taken = chain.verifies(other.verifier, settled, &settled.words).await;
+        assert!(!taken, "set {}'s verifier takes a proof of set {}", other.version, own.version);
+    }
+    // The old set's proof settles the new set's slot neither as it is nor under the new one's id.
+    let mut words = after.words;
+    assert_eq!(chain.why_not(&after, words, settled).await.as_deref(), Some("proof"));
+    words[8] = old.id;
+    assert_eq!(chain.why_not(&after, words, settled).await.as_deref(), Some("word 8"));
+    assert_eq!(chain.why_not(&after, after.words, &after).await, None, "its own proof does");
+}
+
 /// Ctrl-C ends everything in order.
 async fn stop(devnet: &Devnet, chain: &Chain) {
     let status = devnet.stop().await;
     assert_eq!(status.code(), Some(0), "{status}");
-    assert_eq!(devnet.results().len(), 1, "one slot was asked for");
+    assert!(devnet.results().len() >= 2, "two slots were waited for");
     let deadline = std::time::Instant::now() + 20 * SECOND;
     loop {
         let left: BTreeSet<String> =

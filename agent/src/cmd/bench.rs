@@ -19,7 +19,7 @@ use super::{print_line, setup::default_cache};
 use crate::{
     l1::{
         anvil::{Anvil, DEVNET_CHAIN},
-        deploy::{root_verifier, verification_gas},
+        deploy::{set_plan, verification_gas},
     },
     prover::{
         Step,
@@ -56,14 +56,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let keys = folder.verifying_keys().context("run `coppice-agent setup keys` first")?;
     let threads = u16::try_from(std::thread::available_parallelism()?.get())?;
     let (pool, news) = Pool::new(Config::own_binary(cache, DEVNET_CHAIN, threads, 1)?)?;
-    let set = keys.set_id();
+    let code = set_plan(&keys).map_err(coded)?.verifier;
     let mut children = Children { pool, news, keys };
     let measured = tokio::task::spawn_blocking(move || {
         bench::circuits_with(&folder, &mut |work| children.prove(work))
     })
     .await??;
     let anvil = Anvil::start().await.map_err(coded)?;
-    let code = root_verifier(set).map_err(coded)?;
     let calldata = evm::calldata(&measured.root.instances, &measured.root.proof);
     let secret = anvil.rich().map_err(coded)?;
     let gas = verification_gas(anvil.url(), &secret, (code, calldata)).await.map_err(coded)?;
@@ -90,8 +89,8 @@ impl Children {
 
     fn prove(&mut self, work: &Work) -> anyhow::Result<Made> {
         let kind = work.kind();
-        let task = TaskId::default();
-        self.pool.start(task, Order { kind, payee: Self::PAYEE, work: work.encode()? });
+        let (task, revision) = (TaskId::default(), self.keys.revision());
+        self.pool.start(task, Order { kind, payee: Self::PAYEE, work: work.encode()?, revision });
         let mut clock = Instant::now();
         loop {
             match self.news.blocking_recv().context("the prover pool ended")? {

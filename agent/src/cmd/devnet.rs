@@ -22,7 +22,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    chain::Chain,
+    chain::{Chain, Change},
     chaos::{Chaos, Plan, Spec},
     clients::Clients,
     folder::RunFolder,
@@ -33,12 +33,16 @@ use super::{keys, print_line, setup::default_cache};
 use crate::{
     config::{Config, Folders, L1Config, MeshConfig, Preset, ProverConfig, WitnessSource},
     error::{Coded, Exit},
+    prover::sets::REVISIONS,
     run::now,
     telemetry,
 };
 
 /// Lines of results that are kept while the console has the terminal.
 const RESULTS_MAX: usize = 64;
+/// Epochs from the start until a circuit set that is announced then is valid: its delay is one
+/// whole epoch.
+const EPOCHS_TO_CHANGE: u64 = 2;
 /// A console that does not leave the terminal within this time is killed.
 const CONSOLE_STOP_WAIT: Duration = Duration::from_secs(2);
 
@@ -62,6 +66,10 @@ pub(crate) struct Arguments {
     /// partition=0.5@60s..120s; several with commas.
     #[arg(long, value_name = "EVENT", value_delimiter = ',')]
     chaos: Vec<Spec>,
+    /// Changes over to the next circuit set in this slot, an even one: the set is announced at the
+    /// start, and epochs have half as many slots. Makes the keys of both sets first.
+    #[arg(long, value_name = "SLOT", value_parser = change_slot)]
+    change_set_at: Option<u64>,
     /// Which agents --chaos takes: the same seed takes the same.
     #[arg(long, default_value_t = 1, requires = "chaos", value_name = "N")]
     chaos_seed: u64,
@@ -84,13 +92,23 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
 
 async fn devnet(arguments: &Arguments, cache: &Path) -> anyhow::Result<u8> {
     say("INSECURE SETUP: this devnet's proofs can be forged by anyone who reads the source");
-    let preset = Preset::devnet()?;
+    let mut preset = Preset::devnet()?;
+    if let Some(slot) = arguments.change_set_at {
+        preset.params.epoch_slots = slot / EPOCHS_TO_CHANGE;
+        preset.params.change_delay_epochs = EPOCHS_TO_CHANGE - 1;
+    }
+    let change = arguments.change_set_at.map_or(Change::Never, |_| Change::Announced);
     let plan = Plan::new(&arguments.chaos, arguments.chaos_seed, preset.devnet.agents)?;
     plan.lines().for_each(|line| say(&line));
-    make_keys(cache).await?;
+    for revision in REVISIONS.into_iter().take(if change == Change::Never { 1 } else { 2 }) {
+        make_keys(cache, revision).await?;
+    }
     let folder = RunFolder::create(&data_home()?.join("devnet"), now().0 / 1000)?;
     say(&format!("run folder {}", folder.root().display()));
-    let mut network = Network::start(&preset, &folder, cache, plan).await?;
+    let mut network = Network::start(&preset, &folder, (cache, change), plan).await?;
+    if let Some(slot) = arguments.change_set_at {
+        say(&format!("circuit set {} until slot {slot}, then {}", REVISIONS[0], REVISIONS[1]));
+    }
     say(&format!("L1 at {}", network.chain.url()));
     let ended = if arguments.headless {
         network.headless(arguments, &mut Results::Printed).await
@@ -110,10 +128,22 @@ fn say(text: &str) {
     tracing::info!("{text}");
 }
 
-/// Makes missing keys in child processes, whose progress passes through.
-async fn make_keys(cache: &Path) -> anyhow::Result<()> {
+/// The slot in which a set that is announced at the start can be valid.
+fn change_slot(text: &str) -> Result<u64, String> {
+    let slot = text.parse().map_err(|error| format!("{error}"))?;
+    if slot == 0 || slot % EPOCHS_TO_CHANGE != 0 {
+        return Err(format!(
+            "it is {EPOCHS_TO_CHANGE} epochs after the start: a multiple of {EPOCHS_TO_CHANGE}"
+        ));
+    }
+    Ok(slot)
+}
+
+/// Makes missing keys of one circuit set in child processes, whose progress passes through.
+async fn make_keys(cache: &Path, revision: u32) -> anyhow::Result<()> {
     let mut child = tokio::process::Command::new(std::env::current_exe()?);
-    child.arg("setup").arg("--cache").arg(cache).arg("keys").stdin(Stdio::null());
+    child.arg("setup").arg("--cache").arg(cache).arg("keys");
+    child.args(["--revision", &revision.to_string()]).stdin(Stdio::null());
     child.stdout(Stdio::from(std::io::stderr())).kill_on_drop(true);
     let status = child.status().await.context("cannot start key generation")?;
     anyhow::ensure!(status.success(), "key generation ended with {status}");
@@ -162,12 +192,12 @@ impl Network {
     async fn start(
         preset: &Preset,
         folder: &RunFolder,
-        cache: &Path,
+        (cache, change): (&Path, Change),
         plan: Plan,
     ) -> anyhow::Result<Self> {
         let sequencers = roles("sequencer", preset.devnet.sequencers, folder, cache)?;
         let agents = roles("agent", preset.devnet.agents, folder, cache)?;
-        let chain = Chain::start(preset, cache, &agents, &sequencers).await?;
+        let chain = Chain::start(preset, cache, change, (&agents, &sequencers)).await?;
         let everybody: Vec<&Role> = sequencers.iter().chain(&agents).collect();
         let bootstrap: Vec<String> = everybody
             .iter()

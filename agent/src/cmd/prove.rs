@@ -15,7 +15,7 @@ use crate::{
         limits,
         task::Request,
     },
-    shell::start::key_folder,
+    shell::start::key_folder_of,
 };
 
 /// Reads the task, limits itself, proves, answers; the exit code says what kind of refusal it was.
@@ -41,8 +41,8 @@ pub(crate) fn run() -> u8 {
 
 fn make(request: &Request, report: Report<'_>) -> Result<Vec<u8>, ProverError> {
     let missing = |error: &dyn std::fmt::Display| ProverError::InputMissing(error.to_string());
-    let folder: KeyFolder =
-        key_folder(&request.cache, request.chain_id).map_err(|error| missing(&error))?;
+    let folder: KeyFolder = key_folder_of(&request.cache, request.chain_id, request.revision)
+        .map_err(|error| missing(&error))?;
     let work = Work::decode(&request.work).map_err(|error| missing(&error))?;
     if Some(work.kind()) != request.kind() {
         return Err(missing(&"the task is of another kind than the request says"));

@@ -77,8 +77,7 @@ async fn build(
         prover.threads,
         prover.proofs_at_once,
     );
-    let keys_of_all = start::key_folder(&config.folders.cache, config.l1.chain_id)?;
-    let meter = Meter::new(keys_of_all, config.folders.cache.clone(), prover.proofs_at_once);
+    let meter = Meter::new(Arc::clone(&keys), config.folders.cache.clone(), prover.proofs_at_once);
     let (pool, pool_events) = Pool::new(pool?).context("cannot start the prover pool")?;
     let (done, done_events) = mpsc::channel(DONE_MAX);
     let (asked, asked_events) = mpsc::channel(ASKED_MAX);

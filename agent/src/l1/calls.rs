@@ -54,6 +54,8 @@ pub(crate) struct Opening {
     pub(crate) parent: Hash,
     /// What hid the commitment.
     pub(crate) salt: [u8; 32],
+    /// The circuit set that its tx proofs are of (R13).
+    pub(crate) set: Word,
 }
 
 /// A root proof as L1 takes it (slice section 2).
@@ -145,6 +147,7 @@ impl Contracts {
             txs: word(opening.txs),
             parent: B256::from(opening.parent.0),
             salt: B256::from(opening.salt),
+            set: word(opening.set),
         };
         self.call("reveal", slot, self.slots, &call)
     }

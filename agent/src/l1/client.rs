@@ -10,7 +10,7 @@ use alloy::{
     rpc::{client::RpcClient, types::Block},
     transports::{BoxTransport, http::Http},
 };
-use protocol::{Address, BlockId, Hash, ProverId, SequencerId, Slot, Word};
+use protocol::{Address, BlockId, Hash, ProverId, SequencerId, Slot, Word, epoch::Epoch};
 
 use super::{
     L1Error,
@@ -66,12 +66,21 @@ pub(crate) struct ChainParams {
     pub(crate) build_ahead_max: u64,
     /// Bytes of every tx proof in a block.
     pub(crate) tx_proof_bytes: u64,
-    /// Bytes of `settle`'s proof, accumulator included.
-    pub(crate) root_proof_bytes: u64,
     /// Base units that the provers of a slot share.
     pub(crate) slot_reward: u128,
-    /// The circuit set that `root` must expose.
-    pub(crate) circuit_set: Word,
+}
+
+/// A circuit set as L1 keeps it (R13).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SetState {
+    /// What `root` must expose.
+    pub(crate) id: Word,
+    /// The contract that checks its root proofs.
+    pub(crate) verifier: Address,
+    /// Bytes of `settle`'s proof, accumulator included.
+    pub(crate) root_proof_bytes: u64,
+    /// First epoch in which a reveal may name it.
+    pub(crate) from: Epoch,
 }
 
 impl ChainParams {
@@ -98,6 +107,8 @@ pub(crate) struct SlotState {
     pub(crate) settled: bool,
     /// Whether it was given up.
     pub(crate) lapsed: bool,
+    /// Version of the circuit set that its reveal named.
+    pub(crate) set: u32,
 }
 
 /// A settled slot's pool.
@@ -225,9 +236,22 @@ impl L1 {
             window_s: slots.window().call().await.map_err(failed)?,
             build_ahead_max: slots.buildAheadMax().call().await.map_err(failed)?.into(),
             tx_proof_bytes: slots.txProofLength().call().await.map_err(failed)?.into(),
-            root_proof_bytes: slots.rootProofLength().call().await.map_err(failed)?.into(),
             slot_reward: slots.slotReward().call().await.map_err(failed)?.to(),
-            circuit_set: slots.circuitSet().call().await.map_err(failed)?.to_be_bytes(),
+        })
+    }
+
+    /// The circuit set of this version, counted from 0 as they were announced.
+    ///
+    /// # Errors
+    /// `L1-002` if no endpoint answers.
+    pub(crate) async fn circuit_set(&self, version: u32) -> Result<SetState, L1Error> {
+        let set = self.slots().setAt(version).call().await;
+        let set = set.map_err(|e| L1Error::rpc("a circuit set", e))?;
+        Ok(SetState {
+            id: set.id.to_be_bytes(),
+            verifier: Address(set.verifier.into_array()),
+            root_proof_bytes: set.proofLength.into(),
+            from: Epoch(set.from),
         })
     }
 
@@ -263,6 +287,7 @@ impl L1 {
             revealed: some(s.blockId).map(|block| (BlockId(block.0), s.revealedAt)),
             settled: s.stage == 2,
             lapsed: s.stage == 3,
+            set: s.set,
         })
     }
 

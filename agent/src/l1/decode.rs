@@ -6,7 +6,10 @@ use alloy::{
     rpc::types::Log,
     sol_types::SolEventInterface as _,
 };
-use protocol::{Address, BlockId, Hash, L1Event, ProverId, SequencerId, Slot, Word};
+use protocol::{
+    Address, BlockId, Hash, L1Event, ProverId, SequencerId, Slot, Word,
+    epoch::{Epoch, sets::CircuitSet},
+};
 
 use super::{
     L1Error,
@@ -34,6 +37,17 @@ pub(crate) struct RevealData {
     pub(crate) txs: Word,
     /// The block's bytes (slice section 3).
     pub(crate) data: Vec<u8>,
+    /// The circuit set it is proved by (R13).
+    pub(crate) set: Word,
+}
+
+/// A circuit set was announced (R13).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SetNews {
+    /// The set; its version counts from 0.
+    pub(crate) set: CircuitSet,
+    /// First epoch in which a reveal may name it.
+    pub(crate) from: Epoch,
 }
 
 /// Everything our contracts said in one L1 block, in log order.
@@ -45,6 +59,10 @@ pub(crate) struct BlockEvents {
     pub(crate) reveals: Vec<RevealData>,
     /// Slots that were given up: their txs are free again.
     pub(crate) lapsed: Vec<Slot>,
+    /// Circuit sets that were announced.
+    pub(crate) sets: Vec<SetNews>,
+    /// Set of the block whose contents come with the next event.
+    set: Word,
 }
 
 /// Decodes the logs of L1 block `number`.
@@ -120,13 +138,20 @@ fn slots_event(event: SlotsEvents, found: &mut BlockEvents) {
             prover: ProverId(e.prover),
             alone: e.alone,
         }),
-        SlotsEvents::Revealed(e) => found.events.push(L1Event::Revealed {
-            slot: Slot(e.slot),
-            block: BlockId(e.blockId.0),
-            // Set by the BlockOpened event, which always follows.
-            commitment: Hash::default(),
-            txs: e.txs.to_be_bytes(),
-            count: e.n,
+        SlotsEvents::Revealed(e) => {
+            found.set = e.set.to_be_bytes();
+            found.events.push(L1Event::Revealed {
+                slot: Slot(e.slot),
+                block: BlockId(e.blockId.0),
+                // Set by the BlockOpened event, which always follows.
+                commitment: Hash::default(),
+                txs: e.txs.to_be_bytes(),
+                count: e.n,
+            });
+        }
+        SlotsEvents::SetAnnounced(e) => found.sets.push(SetNews {
+            set: CircuitSet { id: e.id.to_be_bytes(), version: e.version },
+            from: Epoch(e.epoch),
         }),
         SlotsEvents::BlockOpened(e) => opened(e, found),
         SlotsEvents::Settled(e) => found.events.push(settled_event(&e)),
@@ -148,6 +173,7 @@ fn opened(e: Slots::BlockOpened, found: &mut BlockEvents) {
         salt: e.salt.0,
         txs: *txs,
         data: e.data.to_vec(),
+        set: found.set,
     });
 }
 

@@ -8,7 +8,8 @@ use alloy::{
     rpc::{client::RpcClient, types::TransactionRequest},
     signers::local::PrivateKeySigner,
 };
-use protocol::{Address, Params, Word};
+use circuits::setup::{evm, keys::VerifyingKeys, leaf::proof_bytes};
+use protocol::{Address, Kind, Params, Word};
 
 use super::{
     L1Error,
@@ -33,16 +34,14 @@ pub(crate) struct Plan {
     pub(crate) params: Params,
     /// Kind of setup that the verifier was generated for.
     pub(crate) setup: Setup,
-    /// Creation code of the generated root verifier.
-    pub(crate) verifier: Vec<u8>,
-    /// Circuit set that `root` exposes.
-    pub(crate) circuit_set: Word,
+    /// The first circuit set, valid from the start.
+    pub(crate) set: SetPlan,
+    /// Announced by the deployer at once, before slot 0 (R13).
+    pub(crate) next_set: Option<SetPlan>,
     /// State root before the first block.
     pub(crate) state_root: Word,
     /// Bytes of every tx proof.
     pub(crate) tx_proof_bytes: u32,
-    /// Bytes of `settle`'s proof: 384 of accumulator and the transcript.
-    pub(crate) root_proof_bytes: u32,
     /// Base units that the provers of a slot share.
     pub(crate) slot_reward: u128,
     /// Base units bonded per lane.
@@ -57,24 +56,53 @@ pub(crate) struct Plan {
     pub(crate) reward_fund: u128,
 }
 
-/// The root verifier as it was generated, compiled and committed.
+/// A circuit set as L1 takes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SetPlan {
+    /// Setup and keys, as `root` exposes them.
+    pub(crate) id: Word,
+    /// Creation code of the set's root verifier.
+    pub(crate) verifier: Vec<u8>,
+    /// Bytes of `settle`'s proof: 384 of accumulator and the transcript.
+    pub(crate) root_proof_bytes: u32,
+}
+
+/// Bytes of a root's accumulator words, which come first in `settle`'s proof.
+const ACCUMULATOR_BYTES: usize = 384;
+/// Puts on the chain, as a contract, what follows these ten bytes: PUSH2 length, DUP1, PUSH1 10,
+/// PUSH0, CODECOPY, PUSH0, RETURN.
+const CREATE: [u8; 10] = [0x61, 0, 0, 0x80, 0x60, 10, 0x5f, 0x39, 0x5f, 0xf3];
+/// The root verifier as it was generated, and as it was compiled and committed.
+const ROOT_SOURCE: &str = include_str!("../../../assets/contracts/src/RootVerifier.sol");
 const ROOT_VERIFIER: &str = include_str!("../../../assets/abi/RootVerifier.json");
 /// Contracts deployed before `Slots`: token, hash, verifier, registry, rewards.
 const BEFORE_SLOTS: u64 = 5;
 
-/// Creation code of the committed root verifier, if it is the one of circuit set `set`.
+/// What L1 is told of the circuit set of these keys: the committed verifier's code with their root
+/// key behind it. Computes the verifier's source, which takes a second.
 ///
 /// # Errors
-/// `L1-014` if the committed verifier is of another set.
-pub(crate) fn root_verifier(set: Word) -> Result<Vec<u8>, L1Error> {
-    let committed: serde_json::Value = serde_json::from_str(ROOT_VERIFIER).unwrap_or_default();
-    let text = |name: &str| committed[name].as_str().unwrap_or_default().to_owned();
-    let (found, expected) = (text("circuit_set"), format!("0x{}", hex::encode(set)));
-    if found != expected {
-        return Err(L1Error::OtherVerifier { found, expected });
+/// `L1-014` if the committed verifier is not that of the keys' family, `L1-010` if it is too long.
+pub(crate) fn set_plan(keys: &VerifyingKeys) -> Result<SetPlan, L1Error> {
+    let failed = |why: String| L1Error::Deploy { contract: "the root verifier", why };
+    if evm::solidity(keys).map_err(failed)?.trim() != ROOT_SOURCE.trim() {
+        return Err(L1Error::OtherVerifier { set: hex::encode(keys.set_id()) });
     }
-    hex::decode(text("bytecode").trim_start_matches("0x"))
-        .map_err(|e| L1Error::Deploy { contract: "the root verifier", why: e.to_string() })
+    let committed: serde_json::Value = serde_json::from_str(ROOT_VERIFIER).unwrap_or_default();
+    let runtime = committed["runtime"].as_str().unwrap_or_default().trim_start_matches("0x");
+    let mut code = hex::decode(runtime).map_err(|e| failed(e.to_string()))?;
+    code.extend(evm::key_data(keys));
+    let root_bytes = ACCUMULATOR_BYTES + proof_bytes(keys, Kind::Root);
+    let root_proof_bytes = u32::try_from(root_bytes).map_err(|e| failed(e.to_string()))?;
+    let verifier = creation(&code).ok_or_else(|| failed(format!("{} bytes", code.len())))?;
+    Ok(SetPlan { id: keys.set_id(), verifier, root_proof_bytes })
+}
+
+/// Creation code of a contract with this code.
+fn creation(code: &[u8]) -> Option<Vec<u8>> {
+    let mut head = CREATE;
+    head[1..3].copy_from_slice(&u16::try_from(code.len()).ok()?.to_be_bytes());
+    Some([&head, code].concat())
 }
 
 /// Where `Slots` will stand when `deployer`, who sent nothing before, deploys: what the first
@@ -107,10 +135,13 @@ pub(crate) async fn deploy(
     let base = Base {
         token,
         poseidon: deployer.create("PoseidonT3", PoseidonT3::BYTECODE.clone()).await?,
-        verifier: deployer.create("the root verifier", plan.verifier.clone().into()).await?,
+        verifier: deployer.create("the root verifier", plan.set.verifier.clone().into()).await?,
         registry: deployer.registry(token, plan).await?,
     };
     let (rewards, slots) = deployer.slots(&base, plan).await?;
+    if let Some(next) = &plan.next_set {
+        deployer.announce(slots, next).await?;
+    }
     deployer.pay(token, rewards, plan).await?;
     let address = |it: EvmAddress| Address(it.into_array());
     Ok(Contracts {
@@ -218,12 +249,24 @@ impl Deployer {
         let rewards = rewards
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Rewards", why: e.to_string() })?;
-        let (provider, params) = (self.provider.clone(), params(plan)?);
+        let (provider, params) = (self.provider.clone(), params(plan, self.account)?);
         let slots = Slots::deploy(provider, base.registry, rewards, base.verifier, params).await;
         let slots = slots
             .map(|it| *it.address())
             .map_err(|e| L1Error::Deploy { contract: "Slots", why: e.to_string() })?;
         Ok((rewards, slots))
+    }
+
+    /// Announces the next circuit set: a deployer governs its own network.
+    async fn announce(&self, slots: EvmAddress, next: &SetPlan) -> Result<(), L1Error> {
+        let verifier = self.create("the next root verifier", next.verifier.clone().into()).await?;
+        let (id, length) = (U256::from_be_bytes(next.id), next.root_proof_bytes);
+        let failed = |why: String| L1Error::Deploy { contract: "the next circuit set", why };
+        let slots = Slots::new(slots, self.provider.clone());
+        let sent = slots.announceSet(id, verifier, length).send().await;
+        let receipt = sent.map_err(|e| failed(e.to_string()))?.get_receipt().await;
+        let receipt = receipt.map_err(|e| failed(e.to_string()))?;
+        if receipt.status() { Ok(()) } else { Err(failed("it reverted".into())) }
     }
 
     async fn pay(
@@ -247,7 +290,7 @@ impl Deployer {
     }
 }
 
-fn params(plan: &Plan) -> Result<Slots::Params, L1Error> {
+fn params(plan: &Plan, governance: EvmAddress) -> Result<Slots::Params, L1Error> {
     let p = &plan.params;
     let narrow = |value: u64| {
         u32::try_from(value).map_err(|_| L1Error::Deploy {
@@ -265,9 +308,13 @@ fn params(plan: &Plan) -> Result<Slots::Params, L1Error> {
         blockSeconds: narrow(p.l1_block_s)?,
         buildAheadMax: narrow(p.build_ahead_max)?,
         txProofLength: plan.tx_proof_bytes,
-        rootProofLength: plan.root_proof_bytes,
+        rootProofLength: plan.set.root_proof_bytes,
         slotReward: U256::from(plan.slot_reward).saturating_to(),
-        circuitSet: U256::from_be_bytes(plan.circuit_set),
+        circuitSet: U256::from_be_bytes(plan.set.id),
+        governance,
+        epochSlots: narrow(p.epoch_slots)?,
+        changeDelayEpochs: narrow(p.change_delay_epochs)?,
+        changeoverEpochs: narrow(p.changeover_epochs)?,
         stateRoot: U256::from_be_bytes(plan.state_root),
     })
 }

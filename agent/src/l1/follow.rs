@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     L1, L1Error,
     client::evm,
-    decode::{BlockEvents, RevealData, decode},
+    decode::{BlockEvents, RevealData, SetNews, decode},
 };
 
 /// Delivered blocks that can be undone; the core keeps 64 (slice section 5).
@@ -42,6 +42,8 @@ pub(crate) struct FollowEvent {
     pub(crate) reveals: Vec<RevealData>,
     /// Slots given up in it.
     pub(crate) lapsed: Vec<Slot>,
+    /// Circuit sets announced in it (R13).
+    pub(crate) sets: Vec<SetNews>,
 }
 
 /// What a [`FollowEvent`] says of the chain.
@@ -225,7 +227,8 @@ impl Walk {
             }
             self.window.pop_back();
             let input = Input::L1Undo { hash: Hash(hash.0) };
-            self.send(FollowEvent { input, reveals: Vec::new(), lapsed: Vec::new() }).await?;
+            let (reveals, lapsed, sets) = (Vec::new(), Vec::new(), Vec::new());
+            self.send(FollowEvent { input, reveals, lapsed, sets }).await?;
             if self.window.is_empty() && self.forgotten {
                 return Err(Stop::Failed(L1Error::DeepReorg { blocks: WINDOW_BLOCKS }));
             }
@@ -264,6 +267,7 @@ impl Walk {
     }
 
     async fn deliver(&mut self, block: &Block, found: BlockEvents) -> Result<(), Stop> {
+        let BlockEvents { events, reveals, lapsed, sets, .. } = found;
         let header = &block.header;
         let input = Input::L1Block {
             number: header.number,
@@ -271,9 +275,9 @@ impl Walk {
             parent: Hash(header.parent_hash.0),
             time: header.timestamp,
             randao: Hash(header.mix_hash.0),
-            events: found.events,
+            events,
         };
-        self.send(FollowEvent { input, reveals: found.reveals, lapsed: found.lapsed }).await?;
+        self.send(FollowEvent { input, reveals, lapsed, sets }).await?;
         self.window.push_back((header.number, header.hash));
         if self.window.len() > WINDOW_BLOCKS {
             self.window.pop_front();

@@ -12,7 +12,7 @@ use super::{
     L1, L1Error,
     anvil::Anvil,
     client::Contracts,
-    deploy::{Plan, Setup, deploy},
+    deploy::{Plan, SetPlan, Setup, deploy},
     send::{Intent, IntentLog, Receipt, SendPolicy, Sender, Signed, Tx, account_of},
 };
 use crate::config::Preset;
@@ -25,6 +25,8 @@ mod sender;
 /// verifier does the right ones.
 const ALWAYS: [u8; 5] = [0x60, 0x01, 0x60, 0x00, 0xf3];
 const COIN: u128 = 1_000_000_000_000_000_000;
+/// The circuit set at the start.
+const SET: protocol::Word = [1; 32];
 const GENESIS: u64 = 120;
 const ROOT_PROOF_BYTES: u32 = 12 * 32 + 64;
 const TX_PROOF_BYTES: u32 = 40;
@@ -38,8 +40,12 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::start_with(&plan()).await
+    }
+
+    async fn start_with(plan: &Plan) -> Self {
         let chain = Anvil::start().await.unwrap();
-        let contracts = deploy(chain.url(), &chain.rich().unwrap(), &plan()).await.unwrap();
+        let contracts = deploy(chain.url(), &chain.rich().unwrap(), plan).await.unwrap();
         for name in 1..=4 {
             chain.set_wei(account(name), COIN).await.unwrap();
         }
@@ -68,15 +74,19 @@ fn params() -> Params {
     Preset::devnet().unwrap().params.params(GENESIS)
 }
 
+/// A set whose verifier accepts everything.
+fn set_plan(id: protocol::Word) -> SetPlan {
+    SetPlan { id, verifier: ALWAYS.to_vec(), root_proof_bytes: ROOT_PROOF_BYTES }
+}
+
 fn plan() -> Plan {
     Plan {
         params: params(),
         setup: Setup::Insecure,
-        verifier: ALWAYS.to_vec(),
-        circuit_set: [1; 32],
+        set: set_plan(SET),
+        next_set: None,
         state_root: [2; 32],
         tx_proof_bytes: TX_PROOF_BYTES,
-        root_proof_bytes: ROOT_PROOF_BYTES,
         slot_reward: 100 * COIN,
         lane_bond: 100 * COIN,
         sequencer_bond: 1_000 * COIN,

@@ -7,14 +7,14 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
+    sync::Arc,
 };
 
-use circuits::setup::keys::KeyFolder;
-use protocol::{Class, Input, Kind, LaneId, Millis, Params, TaskId};
+use protocol::{Class, Input, Kind, LaneId, Millis, Params, TaskId, Word};
 
 use sysinfo::System;
 
-use super::{limits, machine};
+use super::{limits, machine, sets::KeySets};
 
 /// How often the machine is looked at.
 const LOOK_EVERY_MS: u64 = 10_000;
@@ -33,6 +33,8 @@ const BACK_PERCENT: u64 = 110;
 pub(crate) struct Reading {
     /// Kinds without a proving key.
     pub(crate) missing: Vec<Kind>,
+    /// Number of the circuit set that they are missing of (R13).
+    pub(crate) revision: u32,
     /// Memory in MB that a proof could take; `None` while others make proofs here, or if the system
     /// does not say.
     pub(crate) free_mb: Option<u64>,
@@ -40,7 +42,7 @@ pub(crate) struct Reading {
 
 /// Reads the machine.
 pub(crate) struct Meter {
-    keys: KeyFolder,
+    keys: Arc<KeySets>,
     /// Folder of the machine's lock.
     cache: PathBuf,
     proofs_at_once: u16,
@@ -50,16 +52,17 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// A meter for the keys in `keys` and the lock in `cache`.
-    pub(crate) fn new(keys: KeyFolder, cache: PathBuf, proofs_at_once: u16) -> Self {
+    pub(crate) fn new(keys: Arc<KeySets>, cache: PathBuf, proofs_at_once: u16) -> Self {
         Self { keys, cache, proofs_at_once, system: System::new().ok() }
     }
 
-    /// What there is now.
-    pub(crate) fn read(&mut self) -> Reading {
-        let missing = self.keys.missing().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the key folder cannot be read");
-            Kind::ALL.to_vec()
-        });
+    /// What there is now, for proofs of these circuit sets.
+    pub(crate) fn read(&mut self, sets: &[Word]) -> Reading {
+        let lacks = |set: &Word| {
+            let missing = self.keys.missing(set);
+            (!missing.is_empty()).then(|| (missing, self.keys.revision(set)))
+        };
+        let (missing, revision) = sets.iter().find_map(lacks).unwrap_or_default();
         let is_free = machine::is_free(&self.cache, self.proofs_at_once).unwrap_or(false);
         let system = self.system.as_mut().filter(|_| is_free);
         let free_mb = system.map(|system| {
@@ -67,7 +70,7 @@ impl Meter {
             let limit = system.cgroup_limits().map_or(u64::MAX, |it| it.total_memory);
             system.available_memory().min(limit) / (1024 * 1024)
         });
-        Reading { missing, free_mb }
+        Reading { missing, revision, free_mb }
     }
 }
 
@@ -172,8 +175,10 @@ fn why_not(
         reading.missing.iter().filter(|it| proves(it)).map(|it| it.name()).collect();
     if !missing.is_empty() {
         let text = format!(
-            "no proving key for {}; run `coppice-agent setup keys`, then it goes on by itself",
-            missing.join(", ")
+            "no proving key for {}; run `coppice-agent setup keys --revision {}`, then it goes on by \
+             itself",
+            missing.join(", "),
+            reading.revision
         );
         return Some(("IDLE-NO-KEYS", text));
     }
@@ -218,7 +223,7 @@ mod tests {
         [(LaneId::new(ProverId(3), 0), Class::Rollup), (LaneId::new(ProverId(3), 1), Class::Vm)];
 
     const fn free(free_mb: u64) -> Reading {
-        Reading { missing: Vec::new(), free_mb: Some(free_mb) }
+        Reading { missing: Vec::new(), revision: 0, free_mb: Some(free_mb) }
     }
 
     fn look(ability: &mut Ability, at: u64, reading: &Reading) -> Vec<Answer> {
@@ -259,7 +264,7 @@ mod tests {
     #[test]
     fn a_missing_key_blocks_the_lanes_that_need_it() {
         let mut ability = Ability::default();
-        let reading = Reading { missing: vec![Kind::Vm, Kind::Tx], free_mb: None };
+        let reading = Reading { missing: vec![Kind::Vm, Kind::Tx], revision: 2, free_mb: None };
         let told = look(&mut ability, 0, &reading);
         assert_eq!(told, [(1_000, None), (1_000, Some("IDLE-NO-KEYS"))]);
         let again = ability.look(Millis(1), LANES.into_iter(), &free(16_000), &Params::devnet());

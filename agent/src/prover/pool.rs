@@ -74,6 +74,8 @@ pub(crate) struct Order {
     pub(crate) payee: Address,
     /// Everything the circuit needs, in the form of `circuits`.
     pub(crate) work: Vec<u8>,
+    /// Number of the circuit set that proves it (R13).
+    pub(crate) revision: u32,
 }
 
 /// What happened to a task.
@@ -285,6 +287,7 @@ async fn follow(
         work: order.work,
         cache: config.cache.clone(),
         chain_id: config.chain_id,
+        revision: order.revision,
         proofs_at_once: config.proofs_at_once,
         memory_bytes: limits::memory_bytes(order.kind),
         parent: std::process::id(),

@@ -32,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) cache: PathBuf,
     /// Whose setup the keys are made with.
     pub(crate) chain_id: u64,
+    /// Number of the circuit set (R13).
+    pub(crate) revision: u32,
     /// Proofs at once on this machine.
     pub(crate) proofs_at_once: u16,
     /// Most bytes of address space the child may have.
@@ -144,6 +146,7 @@ pub(crate) fn sample() -> Request {
         work: vec![1, 2, 3],
         cache: "/cache".into(),
         chain_id: 31337,
+        revision: 2,
         proofs_at_once: 1,
         memory_bytes: 1 << 30,
         parent: 1,

@@ -6,7 +6,7 @@
 
 use circuits::tx::WitnessError;
 use protocol::tree::Tree;
-use protocol::{BlockId, Hash, Params, Slot};
+use protocol::{BlockId, Hash, Params, Slot, Word};
 
 use super::admission::{Lanes, admits};
 use super::data::{BlockData, DataError, TXS_MAX, Tx, block_id, commitment};
@@ -20,6 +20,8 @@ use super::state::{StateDraft, StateTree};
 pub(crate) struct DraftRules<'a> {
     /// The slot it is for.
     pub(crate) slot: Slot,
+    /// The circuit set that proves it (R13).
+    pub(crate) set: Word,
     /// The network's parameters.
     pub(crate) params: &'a Params,
     /// Lanes of the slot's epoch.
@@ -44,7 +46,7 @@ pub(crate) fn fill_block(
         calls: Vec::new(),
         fees: 0,
     };
-    mempool.fill(&mut draft);
+    mempool.fill(&rules.set, &mut draft);
     draft.txs
 }
 
@@ -61,6 +63,8 @@ pub(crate) struct Seal {
     pub(crate) score: Hash,
     /// Its proof.
     pub(crate) vrf: Vec<u8>,
+    /// The circuit set that its reveal names.
+    pub(crate) set: Word,
 }
 
 /// Encodes the txs and computes what is committed to.
@@ -71,9 +75,9 @@ pub(crate) fn seal(txs: Vec<Tx>, seal: Seal, proof_bytes: usize) -> Result<Seale
     let list = commitment_of(&txs);
     let data = BlockData { txs }.encode(proof_bytes)?;
     let block = block_id(&data);
-    let Seal { slot, parent, salt, score, vrf } = seal;
+    let Seal { slot, parent, salt, score, vrf, set } = seal;
     let commitment = commitment(block, &list, parent, &salt);
-    Ok(Sealed { slot, block, data, txs: list, parent, salt, commitment, score, vrf })
+    Ok(Sealed { slot, block, data, txs: list, parent, salt, commitment, score, vrf, set })
 }
 
 struct BlockDraft<'a> {
@@ -128,7 +132,6 @@ mod tests {
 
     use circuits::poseidon::{Fr, to_word};
     use circuits::state::{position, storage_key};
-    use protocol::Word;
 
     use super::*;
     use crate::rollup::data::Call;
@@ -140,12 +143,13 @@ mod tests {
     use crate::rollup::traffic::{Traffic, with_proof};
 
     const PROOF: usize = 1;
+    const SET: Word = [1; 32];
 
     struct Always;
 
     impl TxCheck for Always {
-        fn check(&self, _: &Tx) -> Result<(), String> {
-            Ok(())
+        fn check(&self, _: &Tx) -> Result<Word, String> {
+            Ok(SET)
         }
     }
 
@@ -176,14 +180,20 @@ mod tests {
         }
 
         fn admit(&mut self, tx: Tx) {
-            let entry =
-                Entry { accounts: &self.state, check: &Always, slot: Slot(0), proof_bytes: PROOF };
+            let entry = Entry {
+                accounts: &self.state,
+                check: &Always,
+                slot: Slot(0),
+                proof_bytes: PROOF,
+                newest: SET,
+            };
             self.pool.admit(tx, &entry).unwrap();
         }
 
         fn fill(&mut self, slot: u64) -> Vec<Tx> {
             let rules = DraftRules {
                 slot: Slot(slot),
+                set: SET,
                 params: &self.params,
                 lanes: Lanes { all: 3, vm: 3 },
                 backlog: &[],
@@ -269,6 +279,7 @@ mod tests {
             salt: [5; 32],
             score: Hash([6; 32]),
             vrf: vec![7],
+            set: SET,
         };
         let sealed = seal(txs, parts.clone(), PROOF).unwrap();
         let opened = commitment(sealed.block, &sealed.txs, parts.parent, &parts.salt);
@@ -276,12 +287,8 @@ mod tests {
         let data = BlockData::decode(&sealed.data, PROOF).unwrap();
         let start = world.state.root();
         let witnesses = world.state.apply(sealed.block, &data, &world.programs).unwrap();
-        let rules = PlanRules {
-            set: [1; 32],
-            proof_bytes: PROOF,
-            programs: &world.programs,
-            check: &Always,
-        };
+        let rules =
+            PlanRules { set: SET, proof_bytes: PROOF, programs: &world.programs, check: &Always };
         let on_chain = OnChain { data: &sealed.data, txs: sealed.txs, start };
         let plan = plan(&on_chain, &witnesses, &rules).unwrap();
         assert_eq!((plan.block(), plan.end()), (sealed.block, world.state.root()));

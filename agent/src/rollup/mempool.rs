@@ -30,11 +30,11 @@ pub(crate) trait Accounts {
 
 /// Native acceptance of a tx's proof; the reason says which rule refused it.
 pub(crate) trait TxCheck {
-    /// Whether the proof says what the tx's fields say.
+    /// The circuit set under which the proof says what the tx's fields say.
     ///
     /// # Errors
     /// The reason of the refusal, for the client.
-    fn check(&self, tx: &Tx) -> Result<(), String>;
+    fn check(&self, tx: &Tx) -> Result<Word, String>;
 }
 
 /// Why a client's tx was not taken.
@@ -120,6 +120,9 @@ pub(crate) struct Entry<'a> {
     pub(crate) slot: Slot,
     /// Exact length of a tx proof.
     pub(crate) proof_bytes: usize,
+    /// The newest circuit set that is valid in that slot: a proof of it takes the place of one of
+    /// the set before (R13).
+    pub(crate) newest: Word,
 }
 
 /// Whether a draft block took a tx.
@@ -147,14 +150,24 @@ type Place = (Word, u64);
 #[derive(Debug)]
 struct Waiting {
     tx: Tx,
+    /// The circuit set of its proof.
+    set: Word,
     arrival: u64,
+}
+
+/// Txs of one block, all of one circuit set.
+#[derive(Debug)]
+struct Taken {
+    block: BlockId,
+    set: Word,
+    txs: Vec<Tx>,
 }
 
 /// Txs that wait, and those that blocks took.
 #[derive(Debug, Default)]
 pub(crate) struct Mempool {
     waiting: BTreeMap<Place, Waiting>,
-    taken: VecDeque<(BlockId, Vec<Tx>)>,
+    taken: VecDeque<Taken>,
     arrivals: u64,
 }
 
@@ -175,19 +188,23 @@ impl Mempool {
     pub(crate) fn admit(&mut self, tx: Tx, entry: &Entry<'_>) -> Result<(), SubmitError> {
         check_fields(&tx, entry)?;
         let place = (tx.account, tx.nonce);
-        let outbids = match self.waiting.get(&place) {
-            Some(other) if other.tx.fee >= tx.fee => return Err(SubmitError::Double(tx.nonce)),
-            Some(_) => true,
-            None => false,
-        };
-        if self.taken.iter().flat_map(|(_, txs)| txs).any(|it| (it.account, it.nonce) == place) {
-            return Err(SubmitError::Double(tx.nonce));
+        let double = SubmitError::Double(tx.nonce);
+        let other = self.waiting.get(&place).map(|it| (it.tx.fee, it.set));
+        let must_renew = other.is_some_and(|(fee, _)| fee >= tx.fee);
+        if must_renew && other.is_some_and(|(_, set)| set == entry.newest) {
+            return Err(double);
         }
-        if !outbids && self.waiting.len() >= WAITING_MAX {
+        if self.taken.iter().flat_map(|it| &it.txs).any(|it| (it.account, it.nonce) == place) {
+            return Err(double);
+        }
+        if other.is_none() && self.waiting.len() >= WAITING_MAX {
             return Err(SubmitError::Full);
         }
-        entry.check.check(&tx).map_err(SubmitError::Proof)?;
-        self.insert(tx);
+        let set = entry.check.check(&tx).map_err(SubmitError::Proof)?;
+        if must_renew && set != entry.newest {
+            return Err(double);
+        }
+        self.insert(tx, set);
         Ok(())
     }
 
@@ -196,10 +213,11 @@ impl Mempool {
         self.waiting.len()
     }
 
-    /// Fills a draft: in turns, one tx of each account, the account that waits longest first.
-    /// Nothing leaves the pool; [`Self::take`] does that when the block is sealed.
-    pub(crate) fn fill(&self, draft: &mut dyn Draft) {
-        let mut turns: VecDeque<VecDeque<&Tx>> = self.queues();
+    /// Fills a draft with txs of one circuit set: in turns, one tx of each account, the account that
+    /// waits longest first. Nothing leaves the pool; [`Self::take`] does that when the block is
+    /// sealed.
+    pub(crate) fn fill(&self, set: &Word, draft: &mut dyn Draft) {
+        let mut turns: VecDeque<VecDeque<&Tx>> = self.queues(set);
         while let Some(mut queue) = turns.pop_front() {
             let Some(tx) = queue.pop_front() else { continue };
             match draft.offer(tx) {
@@ -211,13 +229,14 @@ impl Mempool {
         }
     }
 
-    /// A block took these txs: ours when it is sealed, another's when it is revealed.
-    pub(crate) fn take(&mut self, block: BlockId, txs: &[Tx]) {
+    /// A block took these txs, of this circuit set: ours when it is sealed, another's when it is
+    /// revealed.
+    pub(crate) fn take(&mut self, block: BlockId, set: Word, txs: &[Tx]) {
         for tx in txs {
             self.waiting.remove(&(tx.account, tx.nonce));
         }
-        self.taken.retain(|(id, _)| *id != block);
-        self.taken.push_back((block, txs.to_vec()));
+        self.taken.retain(|it| it.block != block);
+        self.taken.push_back(Taken { block, set, txs: txs.to_vec() });
         if self.taken.len() > BLOCKS_MAX {
             self.taken.pop_front();
         }
@@ -226,40 +245,42 @@ impl Mempool {
     /// A block lapsed or was undone: its txs wait again. They were checked when they entered or
     /// when the block was planned; a full pool lets the newest go.
     pub(crate) fn give_back(&mut self, block: BlockId) {
-        let Some(at) = self.taken.iter().position(|(id, _)| *id == block) else { return };
-        let Some((_, txs)) = self.taken.remove(at) else { return };
+        let Some(at) = self.taken.iter().position(|it| it.block == block) else { return };
+        let Some(Taken { set, txs, .. }) = self.taken.remove(at) else { return };
         let elsewhere: BTreeSet<Place> = self.places_taken();
         for tx in txs {
             let place = (tx.account, tx.nonce);
             if self.waiting.len() < WAITING_MAX && !elsewhere.contains(&place) {
-                self.insert(tx);
+                self.insert(tx, set);
             }
         }
     }
 
-    /// Forgets txs that can never be in a block of `slot` or later.
-    pub(crate) fn prune(&mut self, accounts: &dyn Accounts, slot: Slot) {
+    /// Forgets txs that can never be in a block of `slot` or later: `valid` are the circuit sets
+    /// that its reveal may name.
+    pub(crate) fn prune(&mut self, accounts: &dyn Accounts, slot: Slot, valid: &[Word]) {
         self.waiting.retain(|(account, nonce), waiting| {
-            waiting.tx.expiry >= slot.0 && *nonce >= accounts.account(account).nonce
+            let in_time = waiting.tx.expiry >= slot.0 && valid.contains(&waiting.set);
+            in_time && *nonce >= accounts.account(account).nonce
         });
     }
 
-    fn insert(&mut self, tx: Tx) {
+    fn insert(&mut self, tx: Tx, set: Word) {
         let place = (tx.account, tx.nonce);
         let arrival = self.arrivals;
         self.arrivals += 1;
-        self.waiting.insert(place, Waiting { tx, arrival });
+        self.waiting.insert(place, Waiting { tx, set, arrival });
         assert!(self.waiting.len() <= WAITING_MAX, "every way in checks the limit");
     }
 
     fn places_taken(&self) -> BTreeSet<Place> {
-        self.taken.iter().flat_map(|(_, txs)| txs).map(|tx| (tx.account, tx.nonce)).collect()
+        self.taken.iter().flat_map(|it| &it.txs).map(|tx| (tx.account, tx.nonce)).collect()
     }
 
-    /// Each account's txs by nonce; accounts by the arrival of their oldest tx.
-    fn queues(&self) -> VecDeque<VecDeque<&Tx>> {
+    /// Each account's txs of one set by nonce; accounts by the arrival of their oldest tx.
+    fn queues(&self, set: &Word) -> VecDeque<VecDeque<&Tx>> {
         let mut accounts: BTreeMap<&Word, (u64, VecDeque<&Tx>)> = BTreeMap::new();
-        for ((account, _), waiting) in &self.waiting {
+        for ((account, _), waiting) in self.waiting.iter().filter(|(_, it)| it.set == *set) {
             let (oldest, queue) = accounts.entry(account).or_insert((u64::MAX, VecDeque::new()));
             *oldest = waiting.arrival.min(*oldest);
             queue.push_back(&waiting.tx);
@@ -303,17 +324,22 @@ mod tests {
         }
     }
 
-    /// A proof is good if it starts with 1.
+    /// Circuit sets.
+    const OLD: Word = [1; 32];
+    const NEW: Word = [2; 32];
+
+    /// A proof is good if it starts with 1 or 2, the number of its set.
     struct FirstByte;
 
     impl TxCheck for FirstByte {
-        fn check(&self, tx: &Tx) -> Result<(), String> {
-            if tx.proof[0] == 1 { Ok(()) } else { Err("pairing".to_owned()) }
+        fn check(&self, tx: &Tx) -> Result<Word, String> {
+            let number = tx.proof[0];
+            if [1, 2].contains(&number) { Ok([number; 32]) } else { Err("pairing".to_owned()) }
         }
     }
 
     const ENTRY: Entry<'static> =
-        Entry { accounts: &Ledger, check: &FirstByte, slot: Slot(10), proof_bytes: 2 };
+        Entry { accounts: &Ledger, check: &FirstByte, slot: Slot(10), proof_bytes: 2, newest: OLD };
 
     fn word(last: u8) -> Word {
         let mut word = [0; 32];
@@ -362,7 +388,7 @@ mod tests {
     ) {
         let answers = answers.iter().copied().collect();
         let mut draft = Scripted { answers, added: vec![], room };
-        pool.fill(&mut draft);
+        pool.fill(&OLD, &mut draft);
         assert_eq!(draft.added, wanted);
     }
 
@@ -410,7 +436,7 @@ mod tests {
         for n in 1..WAITING_MAX as u64 {
             let mut other = tx(2, n, 5);
             other.account[..8].copy_from_slice(&n.to_be_bytes());
-            pool.insert(other);
+            pool.insert(other, OLD);
         }
         assert_eq!(pool.admit(tx(1, 2, 5), &ENTRY), Err(SubmitError::Full));
         assert_eq!(pool.admit(tx(1, 1, 6), &ENTRY), Ok(()));
@@ -429,7 +455,7 @@ mod tests {
     fn txs_of_a_lapsed_block_wait_again() {
         let mut pool = pool(&[tx(1, 1, 5), tx(2, 2, 5)]);
         let block = BlockId(word(7));
-        pool.take(block, &[tx(1, 1, 5)]);
+        pool.take(block, OLD, &[tx(1, 1, 5)]);
         assert_eq!(pool.len(), 1);
         assert_eq!(pool.admit(tx(1, 1, 9), &ENTRY), Err(SubmitError::Double(1)));
         pool.give_back(block);
@@ -441,8 +467,8 @@ mod tests {
     #[test]
     fn a_tx_that_another_block_holds_too_does_not_return() {
         let mut pool = pool(&[tx(1, 1, 5)]);
-        pool.take(BlockId(word(7)), &[tx(1, 1, 5)]);
-        pool.take(BlockId(word(8)), &[tx(1, 1, 5)]);
+        pool.take(BlockId(word(7)), OLD, &[tx(1, 1, 5)]);
+        pool.take(BlockId(word(8)), OLD, &[tx(1, 1, 5)]);
         pool.give_back(BlockId(word(7)));
         assert_eq!(pool.len(), 0);
         pool.give_back(BlockId(word(8)));
@@ -452,7 +478,7 @@ mod tests {
     #[test]
     fn used_and_expired_txs_are_forgotten() {
         let mut pool = pool(&[tx(5, 5, 1), tx(1, 1, 1)]);
-        pool.prune(&Ledger, Slot(20));
+        pool.prune(&Ledger, Slot(20), &[OLD]);
         assert_eq!(pool.len(), 2);
         struct Later;
         impl Accounts for Later {
@@ -462,22 +488,42 @@ mod tests {
         }
         let mut moved = tx(1, 1, 1);
         moved.expiry = 30;
-        pool.insert(moved);
+        pool.insert(moved, OLD);
         let mut next = tx(7, 8, 1);
         next.expiry = 30;
-        pool.insert(next);
+        pool.insert(next, OLD);
         // (5, 5) has expired, (1, 1) is used, (7, 8) is neither.
-        pool.prune(&Later, Slot(21));
+        pool.prune(&Later, Slot(21), &[OLD]);
         assert_eq!(pool.waiting.keys().collect::<Vec<_>>(), [&(word(7), 8)]);
-        pool.prune(&Ledger, Slot(31));
+        pool.prune(&Ledger, Slot(31), &[OLD]);
         assert_eq!(pool.len(), 0);
+    }
+
+    #[test]
+    fn txs_of_two_sets_wait_beside_each_other_and_a_newer_proof_takes_the_olds_place() {
+        let change_over = Entry { newest: NEW, ..ENTRY };
+        let with = |account, nonce, set| Tx { proof: vec![set, 0], ..tx(account, nonce, 5) };
+        let mut pool = pool(&[tx(1, 1, 5), tx(2, 2, 5)]);
+        assert_eq!(pool.admit(with(1, 1, 1), &change_over), Err(SubmitError::Double(1)));
+        assert_eq!(pool.admit(with(1, 1, 2), &change_over), Ok(()));
+        assert_eq!(pool.admit(with(1, 1, 2), &change_over), Err(SubmitError::Double(1)));
+        assert_eq!(pool.admit(with(1, 1, 1), &change_over), Err(SubmitError::Double(1)));
+        assert_eq!(pool.len(), 2);
+        check_fill(&pool, &[], 9, &[(2, 2)]);
+        let mut draft = Scripted { answers: BTreeMap::new(), added: vec![], room: 9 };
+        pool.fill(&NEW, &mut draft);
+        assert_eq!(draft.added, [(1, 1)]);
+        pool.take(BlockId(word(7)), NEW, &[with(1, 1, 2)]);
+        pool.give_back(BlockId(word(7)));
+        pool.prune(&Ledger, Slot(10), &[NEW]);
+        assert_eq!(pool.waiting.keys().collect::<Vec<_>>(), [&(word(1), 1)], "the old set ended");
     }
 
     #[test]
     fn only_so_many_blocks_are_remembered() {
         let mut pool = Mempool::default();
         for n in 0..=BLOCKS_MAX as u8 {
-            pool.take(BlockId(word(n)), &[tx(n, 1, 1)]);
+            pool.take(BlockId(word(n)), OLD, &[tx(n, 1, 1)]);
         }
         pool.give_back(BlockId(word(0)));
         assert_eq!(pool.len(), 0);

@@ -139,6 +139,7 @@ pub(crate) struct PlanTx {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
     block: BlockId,
+    set: Word,
     tree: Tree,
     tasks: Vec<PlanTask>,
     txs: Vec<PlanTx>,
@@ -148,6 +149,10 @@ impl Plan {
     /// Which block.
     pub(crate) const fn block(&self) -> BlockId {
         self.block
+    }
+    /// The circuit set that proves it (R13).
+    pub(crate) const fn set(&self) -> Word {
+        self.set
     }
     /// Its proof tree; tasks are numbered by its places.
     pub(crate) const fn tree(&self) -> &Tree {
@@ -270,7 +275,7 @@ fn name_tasks(block: BlockId, txs: Vec<PlanTx>, set: &Word) -> Plan {
         let task = task_id(node.kind, &task_words(&words, set));
         tasks.push(PlanTask { node: *node, task, words });
     }
-    Plan { block, tree, tasks, txs }
+    Plan { block, set: *set, tree, tasks, txs }
 }
 
 /// The public words of one node (slice section 2); its children come before it in tree order.

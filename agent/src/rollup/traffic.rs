@@ -175,6 +175,11 @@ impl Traffic {
         }
     }
 
+    /// Another circuit set is in force: what waits for a block must be proved anew.
+    pub(crate) fn renew(&mut self) {
+        self.clients.iter_mut().for_each(|client| client.under_way = None);
+    }
+
     fn make(&self, client: &Client, slot: Slot) -> TxInput {
         let nonce = client.nonce;
         let calls = if client.calls { vec![self.call(client, nonce)] } else { Vec::new() };

@@ -4,11 +4,13 @@
 //! is refused by the prover before it costs minutes; what is refused here is a fault of the caller
 //! and says which.
 
+use std::sync::Arc;
+
 use circuits::setup::accept::accept;
 use circuits::setup::keys::VerifyingKeys;
 use circuits::setup::leaf::tx_proof;
 use circuits::setup::prove::{Proof, Work};
-use protocol::{Kind, Node};
+use protocol::{Kind, Node, Word};
 
 use super::data::Tx;
 use super::execute::circuit_tx;
@@ -16,15 +18,24 @@ use super::mempool::TxCheck;
 use super::plan::{Plan, PlanTx};
 use crate::error::Coded;
 
-/// Native acceptance of tx proofs, for the mempool and for plans.
+/// Native acceptance of tx proofs, for the mempool and for plans: under the first of these circuit
+/// sets that takes it. A tx does not say of which its proof is; none is of two (R13).
 #[derive(Clone, Copy)]
-pub(crate) struct AcceptTx<'a>(pub(crate) &'a VerifyingKeys);
+pub(crate) struct AcceptTx<'a>(pub(crate) &'a [Arc<VerifyingKeys>]);
 
 impl TxCheck for AcceptTx<'_> {
-    fn check(&self, tx: &Tx) -> Result<(), String> {
-        let proof = tx_proof(self.0, &circuit_tx(tx), tx.proof.clone());
-        let accepted = accept(self.0, Kind::Tx, &proof.instances, &proof.proof);
-        accepted.map(|_| ()).map_err(|refusal| format!("{}: {refusal}", refusal.code()))
+    fn check(&self, tx: &Tx) -> Result<Word, String> {
+        let mut why = "no circuit set is known here".to_owned();
+        for (number, keys) in self.0.iter().enumerate() {
+            let proof = tx_proof(keys, &circuit_tx(tx), tx.proof.clone());
+            match accept(keys, Kind::Tx, &proof.instances, &proof.proof) {
+                Ok(_) => return Ok(keys.set_id()),
+                // What the newest set says of it.
+                Err(refusal) if number == 0 => why = format!("{}: {refusal}", refusal.code()),
+                Err(_) => {}
+            }
+        }
+        Err(why)
     }
 }
 

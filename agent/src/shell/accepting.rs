@@ -5,17 +5,14 @@
 
 use std::sync::Arc;
 
-use circuits::{
-    credit::Record,
-    setup::{keys::VerifyingKeys, prove::Proof},
-};
+use circuits::{credit::Record, setup::prove::Proof};
 use protocol::{
     Input, Kind, StatementId, TaskId, Word,
     assign::{TaskWords, statement_id, task_id},
 };
 use wire::ProofBlob;
 
-use crate::{error::Coded, store::Store};
+use crate::{error::Coded, prover::sets::KeySets, store::Store};
 
 /// A proof blob that passed every rule, and what its words say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,22 +25,23 @@ pub(crate) struct Checked {
     pub(crate) statement: StatementId,
 }
 
-/// Decodes a blob and accepts its proof.
+/// Decodes a blob and accepts its proof under the circuit set that it names (R13).
 ///
 /// # Errors
-/// `PRF-001` if the bytes are no proof blob, `PRF-002` if it is of another circuit set, `PRF-003`
-/// if an acceptance rule refuses it.
-pub(crate) fn check(keys: &VerifyingKeys, bytes: &[u8]) -> Result<Checked, Coded> {
+/// `PRF-001` if the bytes are no proof blob, `PRF-002` if the keys of its circuit set are not here,
+/// `PRF-003` if an acceptance rule refuses it.
+pub(crate) fn check(sets: &KeySets, bytes: &[u8]) -> Result<Checked, Coded> {
     let blob =
         ProofBlob::decode(bytes).map_err(|error| Coded::new("PRF-001", error.to_string()))?;
-    if blob.set != keys.set_id() {
-        let text = format!("the proof is of circuit set {}", hex::encode(blob.set));
+    let Some(keys) = sets.get(&blob.set) else {
+        let set = hex::encode(blob.set);
+        let text = format!("the proof is of circuit set {set}, whose keys are not here");
         return Err(Coded::new("PRF-002", text));
-    }
+    };
     let refused = |why: String| Coded::new("PRF-003", format!("{} is refused: {why}", blob.node));
     let proof = proof_of(&blob).map_err(|error| refused(error.to_string()))?;
-    let accepted = proof.accept(keys).map_err(|refusal| refused(refusal.to_string()))?;
-    let task = task_of(blob.node.kind, accepted.words(), keys.set_id());
+    let accepted = proof.accept(&keys).map_err(|refusal| refused(refusal.to_string()))?;
+    let task = task_of(blob.node.kind, accepted.words(), blob.set);
     let task = task.ok_or_else(|| refused("its words are too few".into()))?;
     let credit = accepted.words().get(4).copied().unwrap_or_default();
     let statement = statement_id(task, blob.credit.payee, &credit);
@@ -55,13 +53,13 @@ pub(crate) fn check(keys: &VerifyingKeys, bytes: &[u8]) -> Result<Checked, Coded
 /// # Errors
 /// Those of [`check`]; `PRF-005` if it proves another task, `PRF-006` if it cannot be stored.
 pub(crate) async fn take(
-    keys: Arc<VerifyingKeys>,
+    sets: Arc<KeySets>,
     store: Store,
     bytes: Vec<u8>,
     task: TaskId,
 ) -> Result<Input, Coded> {
     let work = move || {
-        let checked = check(&keys, &bytes)?;
+        let checked = check(&sets, &bytes)?;
         if checked.task != task {
             let text = format!("it proves task {}, not {task}", checked.task);
             return Err(Coded::new("PRF-005", text));

@@ -4,7 +4,7 @@
 //! only roots. Both follow L1's events and undo them exactly, so that a reorg leaves no trace.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -206,6 +206,13 @@ impl Blocks {
         let first = reveal.parent == BlockId::default();
         let start = if first { self.genesis } else { *self.ends.get(&reveal.parent)? };
         Some((reveal, start))
+    }
+
+    /// Circuit sets of the blocks that stand on the chain in these slots (R13).
+    pub(crate) fn sets_of(&self, slots: &[Slot]) -> Vec<Word> {
+        let reveals = self.line.iter().filter_map(|(block, _)| self.reveals.get(block));
+        let sets = reveals.filter(|it| slots.contains(&it.slot)).map(|it| it.set);
+        sets.collect::<BTreeSet<Word>>().into_iter().collect()
     }
 
     /// The witnesses derived for a block.

@@ -206,6 +206,26 @@ impl Money {
 }
 
 impl Shell {
+    /// Reads from L1 what the screens show of bond and gas.
+    pub(crate) async fn read_money(&mut self) {
+        if let Ok((lane, _)) = self.parts.l1.bonds_asked().await {
+            self.look.bond_per_lane = lane;
+        }
+        if let Ok(wei) = self.parts.l1.wei(self.parts.sender.account()).await {
+            self.look.gas_wei = wei;
+        }
+    }
+
+    /// The payee of our own proofs.
+    pub(crate) fn payee(&self) -> Option<Address> {
+        self.parts.own.and_then(|own| self.roster.prover(own)).map(|it| it.payout)
+    }
+
+    /// Our registration.
+    pub(crate) fn registration(&self) -> Option<&super::roster::Registered> {
+        self.parts.own.and_then(|own| self.roster.prover(own))
+    }
+
     /// Claims every unpaid share of a payee; the reply comes when L1 has decided on all of them.
     pub(super) fn claim(
         &mut self,

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use circuits::{setup::keys::VerifyingKeys, state::TxWitness};
+use circuits::state::TxWitness;
 use protocol::{BlockId, Word};
 
 use crate::{
     l1::decode::RevealData,
     mesh::{Mesh, PeerId, Source},
+    prover::sets::KeySets,
     rollup::{
         execute::Programs,
         plan::{OnChain, Plan, PlanRules, plan},
@@ -27,14 +28,14 @@ pub(crate) enum Planned {
     Ready(Arc<Plan>, Vec<protocol::BlobId>),
     /// It is not worked on, with the reason.
     Refused(BlockId, String),
-    /// No witnesses yet; asked again after the next L1 block.
-    Later(BlockId, String),
+    /// No witnesses, or no keys yet, with a code; asked again after the next L1 block.
+    Later(BlockId, &'static str, String),
 }
 
 /// Everything planning needs; clones share it.
 #[derive(Clone)]
 pub(crate) struct Planner {
-    pub(crate) keys: Arc<VerifyingKeys>,
+    pub(crate) keys: Arc<KeySets>,
     pub(crate) programs: Arc<Programs>,
     pub(crate) store: Store,
     pub(crate) mesh: Mesh,
@@ -53,6 +54,7 @@ impl Planner {
             let block = reveal.block;
             return match self.check(reveal, start, witnesses).await {
                 Ok(ready) => ready,
+                Err((Fault::Keys, why)) => Planned::Later(block, "KEY-012", why),
                 Err((_, why)) => Planned::Refused(block, why),
             };
         }
@@ -64,6 +66,7 @@ impl Planner {
             let Some(witnesses) = witnesses else { continue };
             match self.check(reveal.clone(), start, witnesses).await {
                 Ok(ready) => return ready,
+                Err((Fault::Keys, why)) => return Planned::Later(reveal.block, "KEY-012", why),
                 Err((Fault::Block, why)) => return Planned::Refused(reveal.block, why),
                 Err((Fault::Witness, reason)) => {
                     // R7.1: a false witness costs its sender, never the block.
@@ -72,7 +75,8 @@ impl Planner {
                 }
             }
         }
-        Planned::Later(reveal.block, why)
+        let why = format!("it waits for its witnesses: {why}");
+        Planned::Later(reveal.block, "BLK-003", why)
     }
 
     /// The next peer that names witnesses, and the witnesses if they could be read.
@@ -126,11 +130,19 @@ impl Planner {
         start: Word,
         witnesses: &[TxWitness],
     ) -> Result<Planned, (Fault, String)> {
+        let Some(keys) = self.keys.get(&reveal.set) else {
+            let (set, revision) = (hex::encode(reveal.set), self.keys.revision(&reveal.set));
+            let why = format!(
+                "it is proved by circuit set {set}, whose keys are not here; run `coppice-agent \
+                 setup keys --revision {revision}`, then it goes on by itself"
+            );
+            return Err((Fault::Keys, why));
+        };
         let rules = PlanRules {
-            set: self.keys.set_id(),
+            set: reveal.set,
             proof_bytes: self.proof_bytes,
             programs: &self.programs,
-            check: &AcceptTx(&self.keys),
+            check: &AcceptTx(&[keys]),
         };
         let on_chain = OnChain { data: &reveal.data, txs: reveal.txs, start };
         let plan = plan(&on_chain, witnesses, &rules).map_err(|error| {
@@ -153,4 +165,6 @@ impl Planner {
 enum Fault {
     Block,
     Witness,
+    /// Nobody's: this machine is not ready for the block's circuit set.
+    Keys,
 }

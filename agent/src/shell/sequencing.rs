@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{BlockId, Millis, Params, ProverId, SequencerId, Slot};
+use protocol::{BlockId, Millis, Params, ProverId, SequencerId, Slot, Word};
 use rand::RngCore as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::control::{L1View, PeerView, Reply, Request, SCHEMA, Snapshot};
@@ -27,10 +27,11 @@ use crate::{
     mesh::MeshEvent,
     rollup::{
         admission::Lanes,
-        data::BlockData,
+        data::{BlockData, Tx},
         draft::{DraftRules, Seal, fill_block, seal},
         mempool::{Entry, Mempool},
         sequencer::{Sealed, Sequencer, SequencerAction},
+        sets::Schedule,
         state::encode_witness,
         work::AcceptTx,
     },
@@ -49,6 +50,9 @@ pub(crate) struct Sequencing {
     machine: Sequencer,
     mempool: Mempool,
     roster: Roster,
+    /// The circuit sets that L1 announced, and those that the next reveal may name.
+    sets: Schedule,
+    valid: Vec<Word>,
     params: Params,
     vrf: VrfKey,
     journal: Journal,
@@ -72,8 +76,21 @@ impl Sequencing {
         let machine = Sequencer::new(me, params.clone(), durable);
         let vrf = VrfKey::from_secret(base.secrets.bls()?).map_err(coded)?;
         let (mempool, roster) = (Mempool::default(), Roster::default());
+        let (sets, valid) = (Schedule::new(params.clone()), Vec::new());
         let (journal, l1) = (Journal::default(), (0, 0, Millis(0)));
-        Ok(Self { base, machine, mempool, roster, params, vrf, journal, l1, snapshots })
+        Ok(Self {
+            base,
+            machine,
+            mempool,
+            roster,
+            sets,
+            valid,
+            params,
+            vrf,
+            journal,
+            l1,
+            snapshots,
+        })
     }
 
     /// Runs until told to stop.
@@ -120,12 +137,16 @@ impl Sequencing {
             Some(L1Change::Block { number, hash, time, events }) => {
                 self.machine.l1_block((number, time), hash, events, &event.lapsed);
                 self.l1 = (number, time, now());
+                for wrong in self.sets.l1_block(number, hash, &event.sets) {
+                    self.journal.note(now(), "L1-015", format!("{wrong}; correct [params]"));
+                }
                 self.roster.l1_block(number, hash, events)
             }
             Some(L1Change::Undo { hash }) => {
                 if let Err(SequencerAction::Note { code, text }) = self.machine.l1_undo(hash) {
                     self.journal.note(now(), code, text);
                 }
+                self.sets.l1_undo(hash);
                 let changed = self.roster.l1_undo(hash);
                 self.members(changed);
                 return Ok(());
@@ -133,7 +154,9 @@ impl Sequencing {
             None => false,
         };
         self.members(changed);
-        if !event.reveals.is_empty() {
+        let valid = self.sets.valid(self.machine.next_slot());
+        if !event.reveals.is_empty() || valid != self.valid {
+            self.valid = valid;
             self.prune();
         }
         if is_caught_up(self.l1.1, &self.params) {
@@ -143,11 +166,12 @@ impl Sequencing {
         Ok(())
     }
 
-    /// A reveal used nonces: txs that can never be in a block leave the pool.
+    /// A reveal used nonces, or a circuit set ended: txs that can never be in a block leave the
+    /// pool.
     fn prune(&mut self) {
         let slot = self.machine.next_slot();
         if let Some(state) = self.base.blocks.state() {
-            self.mempool.prune(state, slot);
+            self.mempool.prune(state, slot, &self.valid);
         }
     }
 
@@ -176,9 +200,9 @@ impl Sequencing {
                 }
                 SequencerAction::Reveal(sealed) => {
                     self.name(sealed.slot);
-                    let Sealed { slot, data, txs, parent, salt, .. } = *sealed;
+                    let Sealed { slot, data, txs, parent, salt, set, .. } = *sealed;
                     let parent = protocol::Hash(parent.0);
-                    let opening = Opening { data, txs, parent, salt };
+                    let opening = Opening { data, txs, parent, salt, set };
                     self.send(self.base.l1.contracts.reveal(slot, opening));
                 }
                 SequencerAction::Serve { slot, block } => self.serve(slot, block),
@@ -197,27 +221,33 @@ impl Sequencing {
         Ok(())
     }
 
+    /// The txs of a block and their circuit set: the newest of which any tx fits (R13).
+    fn fill(&mut self, slot: Slot) -> Option<(Word, Vec<Tx>)> {
+        let lanes = self.roster.lanes();
+        let state = self.base.blocks.state()?;
+        self.sets.valid(slot).into_iter().find_map(|set| {
+            let rules = DraftRules {
+                slot,
+                set,
+                params: &self.params,
+                lanes: Lanes { all: lanes.0, vm: lanes.1 },
+                // `build_ahead_max` unsettled blocks stop the machine before it asks for a draft.
+                backlog: &[],
+                programs: &self.base.programs,
+            };
+            let txs = fill_block(&self.mempool, state, &rules);
+            (!txs.is_empty()).then_some((set, txs))
+        })
+    }
+
     /// Fills and seals a block; `None` when no tx fits.
     fn build(&mut self, slot: Slot, seed: protocol::Hash, parent: BlockId) -> Option<Sealed> {
-        let lanes = self.roster.lanes();
-        let rules = DraftRules {
-            slot,
-            params: &self.params,
-            lanes: Lanes { all: lanes.0, vm: lanes.1 },
-            // `build_ahead_max` unsettled blocks stop the machine before it asks for a draft.
-            backlog: &[],
-            programs: &self.base.programs,
-        };
-        let state = self.base.blocks.state()?;
-        let txs = fill_block(&self.mempool, state, &rules);
-        if txs.is_empty() {
-            return None;
-        }
+        let (set, txs) = self.fill(slot)?;
         let contracts = &self.base.l1.contracts;
         let ticket = self.vrf.ticket(contracts.chain_id, contracts.slots, slot, seed);
         let mut salt = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut salt);
-        let seal_with = Seal { slot, parent, salt, score: score(&ticket)?, vrf: ticket };
+        let seal_with = Seal { slot, parent, salt, score: score(&ticket)?, vrf: ticket, set };
         match seal(txs, seal_with, self.base.proof_bytes) {
             Ok(sealed) => Some(sealed),
             Err(error) => {
@@ -267,7 +297,7 @@ impl Sequencing {
     fn take(&mut self, slot: Slot, block: BlockId) {
         let Some(sealed) = self.machine.sealed(slot) else { return };
         if let Ok(data) = BlockData::decode(&sealed.data, self.base.proof_bytes) {
-            self.mempool.take(block, &data.txs);
+            self.mempool.take(block, sealed.set, &data.txs);
         }
     }
 
@@ -303,15 +333,18 @@ impl Sequencing {
 
     fn submit(&mut self, tx: &str) -> Reply {
         let slot = self.machine.next_slot();
+        let valid = self.sets.valid(slot);
+        let keys: Vec<_> = valid.iter().filter_map(|set| self.base.keys.get(set)).collect();
         let Some(state) = self.base.blocks.state() else {
             let text = "this sequencer keeps no state tree".into();
             return Reply::Refused { code: "CTL-009".into(), text };
         };
         let entry = Entry {
             accounts: state,
-            check: &AcceptTx(&self.base.keys),
+            check: &AcceptTx(&keys),
             slot,
             proof_bytes: self.base.proof_bytes,
+            newest: valid.first().copied().unwrap_or_default(),
         };
         match self.mempool.submit(tx, &entry) {
             Ok(()) => Reply::Accepted { text: format!("{} txs are waiting", self.mempool.len()) },
@@ -348,7 +381,7 @@ impl Sequencing {
             version: env!("CARGO_PKG_VERSION").into(),
             name: config.name.clone(),
             network: format!("{} ({})", config.network, config.l1.chain_id),
-            insecure_setup: self.base.keys.setup().is_insecure(),
+            insecure_setup: self.base.keys.first().setup().is_insecure(),
             phase: "idle".into(),
             idle_code: Some("IDLE-NO-LANES".into()),
             idle_text: Some(format!("a sequencer; {} txs are waiting", self.mempool.len())),

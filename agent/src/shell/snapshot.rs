@@ -126,7 +126,7 @@ pub(crate) fn of(machine: &Coordinator, shell: &mut Shell, now: Millis) -> Snaps
         name: config.name.clone(),
         network: format!("{} ({})", config.network, config.l1.chain_id),
         simulated: false,
-        insecure_setup: shell.parts.keys.setup().is_insecure(),
+        insecure_setup: shell.parts.keys.first().setup().is_insecure(),
         phase: phase(machine, idle).into(),
         idle_code: idle.map(str::to_owned),
         idle_text: idle.map(idle_text).map(str::to_owned),

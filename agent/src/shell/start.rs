@@ -6,11 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use circuits::setup::{
-    folder::REVISION,
-    keys::{KeyFolder, VerifyingKeys},
-    leaf::proof_bytes,
-};
+use circuits::setup::{folder::REVISION, keys::KeyFolder, leaf::proof_bytes};
 use protocol::{Kind, ProverId};
 use tokio::{
     sync::{mpsc, watch},
@@ -31,6 +27,7 @@ use crate::{
         send::{SendPolicy, Sender},
     },
     mesh::{Bootstrap, Members, Mesh, MeshConfig, MeshEvent, MeshKey},
+    prover::sets::KeySets,
     rollup::{
         execute::Programs,
         genesis::{domain, first_state},
@@ -42,7 +39,7 @@ use crate::{
 pub(crate) struct Base {
     pub(crate) config: Config,
     pub(crate) secrets: AgentKeys,
-    pub(crate) keys: Arc<VerifyingKeys>,
+    pub(crate) keys: Arc<KeySets>,
     pub(crate) programs: Arc<Programs>,
     pub(crate) proof_bytes: usize,
     pub(crate) store: Store,
@@ -111,7 +108,7 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
     let log = Arc::new(Journal::new(store.clone(), restored.txs.clone()));
     let sender = Sender::start(l1.clone(), secrets.operator(), log, policy).map_err(coded)?;
     let programs = Arc::new(Programs::release().context("the release's programs")?);
-    let tx_bytes = proof_bytes(&keys, Kind::Tx);
+    let tx_bytes = proof_bytes(keys.first(), Kind::Tx);
     let blocks = blocks(&config, source, &programs, tx_bytes)?;
     let domain = Domain::new(contracts.chain_id, contracts.registry);
     let signer = Signer::new(secrets.operator())?;
@@ -156,9 +153,9 @@ pub(crate) async fn base(config: Config, source: WitnessSource) -> anyhow::Resul
     })
 }
 
-async fn load_verifying_keys(config: &Config) -> anyhow::Result<Arc<VerifyingKeys>> {
-    let folder = key_folder(&config.folders.cache, config.l1.chain_id)?;
-    let loaded = tokio::task::spawn_blocking(move || folder.verifying_keys()).await?;
+async fn load_verifying_keys(config: &Config) -> anyhow::Result<Arc<KeySets>> {
+    let (cache, chain_id) = (config.folders.cache.clone(), config.l1.chain_id);
+    let loaded = tokio::task::spawn_blocking(move || KeySets::open(&cache, chain_id)).await?;
     let loaded = loaded.map_err(|error| {
         let text = format!("{error}; run `coppice-agent setup keys` first");
         Coded::new(error.code(), text).exit(Exit::Config)

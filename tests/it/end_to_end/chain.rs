@@ -83,6 +83,14 @@ pub(super) struct Settlement {
     proof: Bytes,
 }
 
+/// A circuit set as L1 keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Set {
+    pub(super) version: u32,
+    pub(super) id: U256,
+    pub(super) verifier: Address,
+}
+
 /// One payout of a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Payout {
@@ -154,10 +162,18 @@ impl Chain {
         (data, proof_bytes as usize)
     }
 
-    /// The first settlement of the chain.
-    pub(super) async fn settlement(&self) -> Settlement {
+    /// The circuit set that the reveal of a slot named.
+    pub(super) async fn set_of(&self, slot: u64) -> Set {
+        let version = self.contract().slotAt(slot).call().await.unwrap().set;
+        let set = self.contract().setAt(version).call().await.unwrap();
+        Set { version, id: set.id, verifier: set.verifier }
+    }
+
+    /// The settlement of a slot.
+    pub(super) async fn settlement(&self, slot: u64) -> Settlement {
         let logs = self.events::<Slots::Settled>(self.slots).await;
-        let log = logs.first().expect("a slot is settled on L1");
+        let log = logs.iter().find(|log| log.inner.data.slot == slot);
+        let log = log.unwrap_or_else(|| panic!("slot {slot} is settled on L1"));
         let (hash, block) = (log.transaction_hash.unwrap(), log.block_number.unwrap());
         let receipt = self.provider.get_transaction_receipt(hash).await.unwrap().unwrap();
         let call = Slots::settleCall::abi_decode(&self.input(hash).await).unwrap();
@@ -181,11 +197,15 @@ impl Chain {
         self.contract().stateRoot().call().await.unwrap()
     }
 
-    /// Whether the verifier itself accepts the proof of `settled` for `words`.
-    pub(super) async fn verifies(&self, settled: &Settlement, words: &[U256; 9]) -> bool {
+    /// Whether the verifier of a circuit set accepts the proof of `settled` for `words`.
+    pub(super) async fn verifies(
+        &self,
+        verifier: Address,
+        settled: &Settlement,
+        words: &[U256; 9],
+    ) -> bool {
         let (accumulator, rest) = settled.proof.split_at(ACCUMULATOR_BYTES);
         let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes::<32>()).collect();
-        let verifier = self.contract().verifier().call().await.unwrap();
         self.ask(verifier, [accumulator, &words, rest].concat().into()).await.is_ok()
     }
 
@@ -203,6 +223,25 @@ impl Chain {
                 false
             }
         }
+    }
+
+    /// Whether `Slots`, in the block before it settled `slot`, would have taken `words` with the
+    /// proof of another slot's settlement; why not.
+    pub(super) async fn why_not(
+        &self,
+        slot: &Settlement,
+        words: [U256; 9],
+        other: &Settlement,
+    ) -> Option<String> {
+        let before = BlockId::number(slot.block - 1);
+        let contract = self.contract();
+        let call = contract.settle(slot.slot, words, other.proof.clone()).block(before);
+        let error = call.call().await.err()?;
+        if error.as_decoded_error::<Slots::ProofRefused>().is_some() {
+            return Some("proof".to_owned());
+        }
+        let word = error.as_decoded_error::<Slots::WrongWord>();
+        Some(word.map_or_else(|| error.to_string(), |it| format!("word {}", it.index)))
     }
 
     /// Base units of the token.

@@ -17,9 +17,9 @@ use wire::control::{Reply, Snapshot};
 
 use super::{chain::Chain, processes};
 
-/// Everything together, from the start: keys (5 minutes), the way to the first reveal, twice the
-/// usual 9 minutes to the settlement, 3 after a kill, and the checks.
-const WHOLE: Duration = Duration::from_secs(38 * 60);
+/// Everything together, from the start: keys of two sets (5 minutes), the way to the first reveal,
+/// twice the usual 9 minutes to the settlement, 3 after a kill, the checks, and a slot more.
+const WHOLE: Duration = Duration::from_secs(46 * 60);
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A claim is answered when L1 has decided on all its transactions; the agent gives up after 120 s.
@@ -36,14 +36,16 @@ pub(super) struct Devnet {
 }
 
 impl Devnet {
-    /// Starts a devnet that says when one slot has settled and goes on.
-    pub(super) fn start() -> Self {
+    /// Starts a devnet that changes over to the next circuit set in `change`, says when slots have
+    /// settled, and goes on.
+    pub(super) fn start(change: u64) -> Self {
         let program = program();
         // Socket paths have 107 bytes at most.
         let home = tempfile::Builder::new().prefix("cop").tempdir_in("/tmp").unwrap();
         let file = |name: &str| File::create(home.path().join(name)).unwrap();
         let child = Command::new(&program)
-            .args(["devnet", "--headless", "--slots", "1", "--json", "--keep"])
+            .args(["devnet", "--headless", "--slots", "3", "--json", "--keep"])
+            .args(["--change-set-at", &change.to_string()])
             .env("XDG_DATA_HOME", home.path().join("data"))
             .env("XDG_RUNTIME_DIR", home.path().join("run"))
             .stdin(Stdio::null())

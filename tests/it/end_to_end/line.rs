@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde::Deserialize;
 
 use super::chain::Settlement;
@@ -19,6 +19,9 @@ pub(super) struct Line {
     txs: usize,
     root_gas: u64,
     settle_s: u64,
+    /// Version of the slot's circuit set on L1, and its id.
+    pub(super) set_version: u32,
+    pub(super) circuit_set: B256,
     tasks: Vec<Task>,
     pub(super) payees: Vec<Payee>,
 }
@@ -49,23 +52,30 @@ impl Payee {
 }
 
 impl Line {
-    /// The line about a settled slot, if there is one; all other lines are JSON too.
+    /// The line about the first settled slot, if there is one.
     pub(super) fn find(lines: &[String]) -> Option<Self> {
+        Self::all(lines).into_iter().next()
+    }
+
+    /// The lines about settled slots; all other lines are JSON too.
+    pub(super) fn all(lines: &[String]) -> Vec<Self> {
         let is_ours = |text: &&String| {
             let line: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| {
                 panic!("stdout has a line that is no JSON: {error} {text}")
             });
             line["event"] == "slot_settled"
         };
-        let text = lines.iter().find(is_ours)?;
-        let line = serde_json::from_str(text);
-        Some(line.unwrap_or_else(|error| panic!("a field is missing: {error} in {text}")))
+        let line = |text: &String| {
+            let line = serde_json::from_str(text);
+            line.unwrap_or_else(|error| panic!("a field is missing: {error} in {text}"))
+        };
+        lines.iter().filter(is_ours).map(line).collect()
     }
 
     /// The line says what L1 says.
     pub(super) fn assert_is(&self, settled: &Settlement, revealed_s: u64) {
         assert_eq!(self.event, "slot_settled");
-        assert_eq!(self.slot, settled.slot, "the first settled slot is reported");
+        assert_eq!(self.slot, settled.slot, "the settled slot is reported");
         assert_eq!(self.root_gas, settled.gas);
         assert!(self.root_gas <= GAS_MAX, "a settlement of {} gas", self.root_gas);
         assert_eq!(self.settle_s, settled.time - revealed_s);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use circuits::setup::{keys::VerifyingKeys, leaf::proof_bytes};
+use circuits::setup::leaf::proof_bytes;
 use protocol::{Address, Kind};
 
 use super::Role;
@@ -18,30 +18,38 @@ use crate::{
         anvil::{Anvil, DEVNET_CHAIN},
         calls::ProverEntry,
         client::Contracts,
-        deploy::{Plan, Setup, deploy, root_verifier, slots_address},
+        deploy::{Plan, SetPlan, Setup, deploy, set_plan, slots_address},
         send::{Intent, IntentLog, Receipt, SendPolicy, Sender, Signed, Tx, account_of},
         vrf::VrfKey,
     },
+    prover::sets::{KeySets, REVISIONS},
     rollup::{
         execute::Programs,
         genesis::{domain, first_state},
         state::genesis_root,
     },
-    shell::start::{coded, key_folder},
+    shell::start::{coded, key_folder, key_folder_of},
 };
 
 /// Ether of every account: gas for years.
 const WEI: u128 = 1_000 * 10_u128.pow(18);
 /// Slots whose rewards are in the contract at the start.
 const REWARD_SLOTS: u128 = 10_000;
-/// Bytes of a root's accumulator words, which come first in `settle`'s proof.
-const ACCUMULATOR_BYTES: usize = 384;
 
 /// A running L1 with our contracts and everybody registered.
 pub(crate) struct Chain {
     anvil: Anvil,
     l1: L1,
-    keys: Arc<VerifyingKeys>,
+    keys: Arc<KeySets>,
+}
+
+/// Which circuit sets the network has, by their numbers (R13).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    /// The release's own set, for good.
+    Never,
+    /// Then the next one, announced at the start.
+    Announced,
 }
 
 impl Chain {
@@ -49,18 +57,18 @@ impl Chain {
     pub(crate) async fn start(
         preset: &Preset,
         cache: &Path,
-        agents: &[Role],
-        sequencers: &[Role],
+        change: Change,
+        (agents, sequencers): (&[Role], &[Role]),
     ) -> anyhow::Result<Self> {
-        let folder = key_folder(cache, DEVNET_CHAIN)?;
         // Keys of changed circuits would be found out only by L1, after ten minutes of proving.
-        folder.check_pins()?;
-        let keys = folder.verifying_keys()?;
+        key_folder(cache, DEVNET_CHAIN)?.check_pins()?;
+        let keys = KeySets::open(cache, DEVNET_CHAIN)?;
+        let sets = sets(cache, &keys, change)?;
         let anvil = Anvil::start().await.map_err(coded)?;
         for role in agents.iter().chain(sequencers) {
             anvil.set_wei(role.identity.operator, WEI).await.map_err(coded)?;
         }
-        let plan = plan(preset, &keys, &anvil, agents, sequencers)?;
+        let plan = plan(preset, (&keys, sets), &anvil, (agents, sequencers))?;
         let deployer = anvil.rich().map_err(coded)?;
         let contracts = deploy(anvil.url(), &deployer, &plan).await.map_err(coded)?;
         let expected = slots_address(account_of(&deployer).map_err(coded)?);
@@ -91,8 +99,8 @@ impl Chain {
     pub(crate) const fn l1(&self) -> &L1 {
         &self.l1
     }
-    /// Verifying keys of the network's circuit set.
-    pub(crate) fn keys(&self) -> &Arc<VerifyingKeys> {
+    /// Verifying keys of the network's circuit sets.
+    pub(crate) fn keys(&self) -> &Arc<KeySets> {
         &self.keys
     }
     /// How the node ended, if it did.
@@ -101,12 +109,28 @@ impl Chain {
     }
 }
 
+/// What L1 is told of the first circuit set, and of the next.
+fn sets(
+    cache: &Path,
+    keys: &KeySets,
+    change: Change,
+) -> anyhow::Result<(SetPlan, Option<SetPlan>)> {
+    let first = set_plan(keys.first()).map_err(coded)?;
+    let next = match change {
+        Change::Never => None,
+        Change::Announced => {
+            let folder = key_folder_of(cache, DEVNET_CHAIN, REVISIONS[1])?;
+            Some(set_plan(&folder.verifying_keys()?).map_err(coded)?)
+        }
+    };
+    Ok((first, next))
+}
+
 fn plan(
     preset: &Preset,
-    keys: &VerifyingKeys,
+    (keys, (set, next_set)): (&KeySets, (SetPlan, Option<SetPlan>)),
     anvil: &Anvil,
-    agents: &[Role],
-    sequencers: &[Role],
+    (agents, sequencers): (&[Role], &[Role]),
 ) -> anyhow::Result<Plan> {
     let deployer = account_of(&anvil.rich().map_err(coded)?).map_err(coded)?;
     let slots = slots_address(deployer);
@@ -115,15 +139,13 @@ fn plan(
     let contracts = &preset.contracts;
     let grant = contracts.bond_per_lane.max(contracts.sequencer_bond) * 16;
     let everybody = agents.iter().chain(sequencers);
-    let root_bytes = ACCUMULATOR_BYTES + proof_bytes(keys, Kind::Root);
     Ok(Plan {
         params: preset.params.params(preset.devnet.lead_blocks),
         setup: Setup::Insecure,
-        verifier: root_verifier(keys.set_id()).map_err(coded)?,
-        circuit_set: keys.set_id(),
+        set,
+        next_set,
         state_root: genesis_root(&genesis)?,
-        tx_proof_bytes: u32::try_from(proof_bytes(keys, Kind::Tx))?,
-        root_proof_bytes: u32::try_from(root_bytes)?,
+        tx_proof_bytes: u32::try_from(proof_bytes(keys.first(), Kind::Tx))?,
         slot_reward: contracts.slot_reward,
         lane_bond: contracts.bond_per_lane,
         sequencer_bond: contracts.sequencer_bond,

@@ -10,13 +10,12 @@ use std::{
 use anyhow::Context as _;
 use circuits::{
     setup::{
-        keys::VerifyingKeys,
         leaf::proof_bytes,
         prove::{Proof, Work},
     },
     tx::TxInput,
 };
-use protocol::{Address, Kind, Params, Slot, TaskId};
+use protocol::{Address, Kind, Params, Slot, TaskId, Word};
 use tokio::{sync::mpsc, task::JoinHandle};
 use wire::control::{Reply, Request};
 
@@ -28,11 +27,15 @@ use crate::{
         decode::RevealData,
         follow::{Cursor, FollowEvent, L1Change, follow},
     },
-    prover::pool::{self, Order, Pool},
+    prover::{
+        pool::{self, Order, Pool},
+        sets::KeySets,
+    },
     rollup::{
         data::BlockData,
         execute::Programs,
         genesis::domain,
+        sets::Schedule,
         traffic::{Traffic, to_hex, with_proof},
     },
     shell::{control::Client, start::coded},
@@ -66,9 +69,13 @@ impl Clients {
             at_once,
         )?;
         let (pool, proofs) = Pool::new(config)?;
+        let params = preset.params.params(devnet.lead_blocks);
         let work = Working {
             traffic,
-            params: preset.params.params(devnet.lead_blocks),
+            sets: Schedule::new(params.clone()),
+            set: None,
+            params,
+            proof_bytes: proof_bytes(chain.keys().first(), Kind::Tx),
             keys: Arc::clone(chain.keys()),
             pool,
             proofs,
@@ -94,10 +101,22 @@ impl Clients {
     }
 }
 
+/// What a sequencer did with a tx.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Taken,
+    NotTaken,
+    OtherSet,
+}
+
 struct Working {
     traffic: Traffic,
     params: Params,
-    keys: Arc<VerifyingKeys>,
+    /// The circuit sets that L1 announced, and the one that txs are proved under.
+    sets: Schedule,
+    set: Option<Word>,
+    proof_bytes: usize,
+    keys: Arc<KeySets>,
     pool: Pool,
     proofs: mpsc::Receiver<pool::Event>,
     socket: PathBuf,
@@ -126,16 +145,28 @@ impl Working {
         match event.change() {
             Some(L1Change::Block { number, hash, .. }) => {
                 self.head = number;
+                for wrong in self.sets.l1_block(number, hash, &event.sets) {
+                    tracing::warn!("{wrong}");
+                }
                 let reveals = event.reveals.iter().filter_map(|it| self.readable(it)).collect();
                 self.traffic.l1_block(self.slot(), hash, reveals, &event.lapsed);
             }
-            Some(L1Change::Undo { hash }) => self.traffic.l1_undo(self.slot(), hash),
+            Some(L1Change::Undo { hash }) => {
+                self.sets.l1_undo(hash);
+                self.traffic.l1_undo(self.slot(), hash);
+            }
             None => {}
+        }
+        let set = self.sets.current(self.sets.slot_of(self.head + 1)).map(|it| it.id);
+        if set != self.set {
+            self.set = set;
+            // What waits was proved under the set before, and is worth nothing soon (R13).
+            self.traffic.renew();
         }
     }
 
     fn readable(&self, reveal: &RevealData) -> Option<(Slot, BlockData)> {
-        let data = BlockData::decode(&reveal.data, proof_bytes(&self.keys, Kind::Tx));
+        let data = BlockData::decode(&reveal.data, self.proof_bytes);
         let data = data.inspect_err(|error| tracing::warn!(%error, "a block is unreadable"));
         data.ok().map(|data| (reveal.slot, data))
     }
@@ -148,8 +179,8 @@ impl Working {
     /// Sends once what L1 has lost; what is not taken now is sent in the next slot.
     async fn send_again(&mut self) -> anyhow::Result<()> {
         for tx in self.traffic.again(self.slot()) {
-            let tx = to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?;
-            self.is_taken(&Request::SubmitTx { tx }).await;
+            let tx = to_hex(&tx, self.proof_bytes)?;
+            self.send(&Request::SubmitTx { tx }).await;
         }
         Ok(())
     }
@@ -167,17 +198,21 @@ impl Working {
             proved.push(with_proof(&input, proof));
         }
         for tx in proved {
-            self.submit(to_hex(&tx, proof_bytes(&self.keys, Kind::Tx))?).await;
-            self.traffic.accepted(&tx);
+            let taken = self.submit(to_hex(&tx, self.proof_bytes)?).await;
+            if taken {
+                self.traffic.accepted(&tx);
+            }
         }
         self.busy = false;
         Ok(())
     }
 
     async fn prove(&mut self, input: &TxInput) -> anyhow::Result<Vec<u8>> {
+        let keys = self.set.and_then(|set| self.keys.get(&set));
+        let revision = keys.context("there are no keys of the circuit set in force")?.revision();
         let work = Work::Tx(input.clone()).encode()?;
         let task = TaskId(*blake3::hash(&work).as_bytes());
-        self.pool.start(task, Order { kind: Kind::Tx, payee: Address::default(), work });
+        self.pool.start(task, Order { kind: Kind::Tx, payee: Address::default(), work, revision });
         while let Some(event) = self.proofs.recv().await {
             match event {
                 pool::Event::Made { task: made, output, .. } if made == task => {
@@ -195,16 +230,21 @@ impl Working {
         anyhow::bail!("the prover pool stopped")
     }
 
-    /// Sends the tx until the sequencer takes it or says that it has it.
-    async fn submit(&self, tx: String) {
+    /// Sends the tx until the sequencer takes it or says that it has it. False if it refuses the
+    /// proof: the circuit set has changed meanwhile, and the tx is proved anew.
+    async fn submit(&self, tx: String) -> bool {
         let request = Request::SubmitTx { tx };
-        while !self.is_taken(&request).await {
-            tokio::time::sleep(RETRY).await;
+        loop {
+            match self.send(&request).await {
+                Sent::Taken => return true,
+                Sent::OtherSet => return false,
+                Sent::NotTaken => tokio::time::sleep(RETRY).await,
+            }
         }
     }
 
-    /// Whether the sequencer has the tx now, or L1 will tell.
-    async fn is_taken(&self, request: &Request) -> bool {
+    /// What became of the tx; taken is also what L1 will tell of.
+    async fn send(&self, request: &Request) -> Sent {
         let answer = match Client::connect(&self.socket).await {
             Ok(mut client) => client.ask(request).await,
             Err(error) => Err(error),
@@ -212,17 +252,21 @@ impl Working {
         match answer {
             Ok(Reply::Accepted { text }) => {
                 tracing::info!("a client's tx is taken: {text}");
-                true
+                Sent::Taken
             }
             Ok(Reply::Refused { code, text }) => {
                 tracing::info!(code, "a client's tx is not taken: {text}");
-                // Its nonce was used, or it waits already.
-                matches!(code.as_str(), "MEM-003" | "MEM-006")
+                match code.as_str() {
+                    // Its nonce was used, or it waits already.
+                    "MEM-003" | "MEM-006" => Sent::Taken,
+                    "MEM-008" => Sent::OtherSet,
+                    _ => Sent::NotTaken,
+                }
             }
-            Ok(Reply::Snapshot(_)) => false,
+            Ok(Reply::Snapshot(_)) => Sent::NotTaken,
             Err(error) => {
                 tracing::debug!(%error, "the sequencer does not answer yet");
-                false
+                Sent::NotTaken
             }
         }
     }

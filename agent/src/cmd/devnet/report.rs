@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use protocol::Slot;
+use protocol::{Slot, Word};
 use serde_json::{Value, json};
 use wire::control::{NodeView, Reply, Request, SlotView, Snapshot};
 
@@ -33,6 +33,8 @@ pub(crate) struct Report {
     slot: SlotView,
     gas: u64,
     settle_s: u64,
+    /// Version of its circuit set on L1, and the set's id (R13).
+    set: (u32, Word),
 }
 
 /// Looks at one agent until slots settle.
@@ -101,7 +103,9 @@ impl Watcher {
         let settlement = self.l1.settlement(Slot(slot.slot)).await.map_err(coded)?;
         let revealed_s = slot.revealed_ms.unwrap_or_default() / 1000;
         let settle_s = settlement.time_s.saturating_sub(revealed_s);
-        Ok(Report { slot: slot.clone(), gas: settlement.gas, settle_s })
+        let version = self.l1.slot(Slot(slot.slot)).await.map_err(coded)?.set;
+        let set = (version, self.l1.circuit_set(version).await.map_err(coded)?.id);
+        Ok(Report { slot: slot.clone(), gas: settlement.gas, settle_s, set })
     }
 }
 
@@ -153,6 +157,8 @@ impl Report {
             "txs": self.slot.txs,
             "root_gas": self.gas,
             "settle_s": self.settle_s,
+            "set_version": self.set.0,
+            "circuit_set": format!("0x{}", hex::encode(self.set.1)),
             "tasks": tasks,
             "payees": payees,
         });
@@ -167,9 +173,11 @@ impl Report {
             .iter()
             .map(|it| format!("{} {} units", it.address, it.units))
             .collect();
-        let Self { slot, gas, settle_s } = self;
+        let Self { slot, gas, settle_s, set } = self;
+        let set = hex::encode(&set.1[..4]);
         format!(
-            "slot {} settled: {} txs, {} proofs, {settle_s} s after the reveal, {gas} gas; {}",
+            "slot {} settled: {} txs, {} proofs of circuit set {set}, {settle_s} s after the reveal, \
+             {gas} gas; {}",
             slot.slot,
             slot.txs,
             tasks(slot).count(),
@@ -205,7 +213,7 @@ mod tests {
             SlotView { slot: 3, phase: "settled".into(), txs: 1, nodes, ..SlotView::default() };
         let snapshot = Snapshot { slots: vec![slot.clone()], ..Snapshot::default() };
         assert_eq!(progress(&snapshot), "slot 3 settled: base/0 made by 2, root made by 0");
-        let report = Report { slot, gas: 1, settle_s: 2 };
+        let report = Report { slot, gas: 1, settle_s: 2, set: (0, [0xab; 32]) };
         let line: Value = serde_json::from_str(&report.line(true)).unwrap();
         let named: Vec<&Value> =
             line["tasks"].as_array().unwrap().iter().map(|task| &task["node"]).collect();

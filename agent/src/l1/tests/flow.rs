@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use circuits::{credit, credit::Record, poseidon::to_word};
-use protocol::{BlockId, Hash, Input, Kind, L1Event, ProverId, SequencerId, Slot};
+use protocol::{BlockId, Hash, Input, Kind, L1Event, ProverId, SequencerId, Slot, epoch::Epoch};
 
 use super::*;
 use crate::l1::{
@@ -15,6 +15,7 @@ use crate::l1::{
 use crate::rollup::{
     data,
     sequencer::{Sequencer, SequencerAction},
+    sets::Schedule,
 };
 
 const SALT: [u8; 32] = [4; 32];
@@ -32,12 +33,12 @@ fn block(expiry: u64) -> Vec<u8> {
 }
 
 fn opening() -> Opening {
-    Opening { data: block(3), txs: [3; 32], parent: Hash::default(), salt: SALT }
+    Opening { data: block(3), txs: [3; 32], parent: Hash::default(), salt: SALT, set: SET }
 }
 
-fn commitment() -> Hash {
-    let Opening { data: bytes, txs, parent, salt } = opening();
-    data::commitment(data::block_id(&bytes), &txs, BlockId(parent.0), &salt)
+fn commitment(opening: &Opening) -> Hash {
+    let Opening { data: bytes, txs, parent, salt, .. } = opening;
+    data::commitment(data::block_id(bytes), txs, BlockId(parent.0), salt)
 }
 
 async fn registered(world: &World) -> VrfKey {
@@ -64,20 +65,24 @@ async fn registered(world: &World) -> VrfKey {
 
 /// Seed, proposal and reveal of slot 0.
 async fn revealed(world: &World, key: &VrfKey) {
+    revealed_in(world, key, Slot(0), opening()).await;
+}
+
+async fn revealed_in(world: &World, key: &VrfKey, slot: Slot, opening: Opening) {
     let (l1, contracts) = (&world.l1, &world.contracts);
     let params = l1.params().await.unwrap();
-    let slot = Slot(0);
+    let commitment = commitment(&opening);
     world.chain.mine_to(params.slot_start(slot) - 1, 2).await.unwrap();
     let leader = world.sender(2);
     let header = l1.header(params.seed_block(slot)).await.unwrap();
     leader.send(contracts.show_seed(slot, header)).await.unwrap();
     let seed = l1.slot(slot).await.unwrap().seed.unwrap();
     let ticket = key.ticket(contracts.chain_id, contracts.slots, slot, seed);
-    leader.send(contracts.propose(slot, commitment(), ticket.clone())).await.unwrap();
+    leader.send(contracts.propose(slot, commitment, ticket.clone())).await.unwrap();
     let best = l1.slot(slot).await.unwrap().best.unwrap();
-    assert_eq!(best, (SequencerId(0), commitment(), score(&ticket).unwrap()));
+    assert_eq!(best, (SequencerId(0), commitment, score(&ticket).unwrap()));
     world.chain.mine_to(params.slot_start(slot) + params.proposal_blocks - 1, 2).await.unwrap();
-    leader.send(contracts.reveal(slot, opening())).await.unwrap();
+    leader.send(contracts.reveal(slot, opening)).await.unwrap();
 }
 
 fn root_proof(credit_root: [u8; 32], units: u64) -> RootProof {
@@ -90,7 +95,7 @@ fn root_proof(credit_root: [u8; 32], units: u64) -> RootProof {
     payee[12..].copy_from_slice(&account(9).0);
     let end = [6; 32];
     let words =
-        [[2; 32], end, [3; 32], number(1), credit_root, payee, number(units), number(1), [1; 32]];
+        [[2; 32], end, [3; 32], number(1), credit_root, payee, number(units), number(1), SET];
     RootProof { words, proof: vec![0; ROOT_PROOF_BYTES as usize] }
 }
 
@@ -170,15 +175,64 @@ async fn check_events(world: &World, events: &[&L1Event], share: u128) {
     assert!(matches!(sequencer, L1Event::SequencerRegistered { owner, mesh_key, .. }
         if *owner == account(2) && *mesh_key == [12; 32]));
     assert_eq!(**shown, L1Event::Seed { slot: Slot(0), seed });
-    assert!(matches!(proposed, L1Event::Proposed { commitment: it, .. } if *it == commitment()));
+    assert!(
+        matches!(proposed, L1Event::Proposed { commitment: it, .. } if *it == commitment(&opening()))
+    );
     assert!(matches!(revealed, L1Event::Revealed { count: 1, commitment: it, txs, .. }
-        if *it == commitment() && *txs == [3; 32]));
+        if *it == commitment(&opening()) && *txs == [3; 32]));
     let word = L1Event::Named { slot: Slot(0), prover: ProverId(0), alone: false };
     assert_eq!(**named, word);
     assert!(matches!(settled, L1Event::Settled { pool, end, .. }
         if *pool == 100 * COIN && *end == [6; 32]));
     let expected = L1Event::Paid { slot: Slot(0), position: 2, payee: account(8), amount: share };
     assert_eq!(**paid, expected);
+}
+
+/// A set announced at the start is valid two epochs later, and each slot is settled by the set that
+/// its reveal named (R13).
+#[tokio::test]
+async fn the_next_circuit_set_takes_over_in_its_epoch() {
+    let next = [2; 32];
+    let params = Params { epoch_slots: 1, ..params() };
+    let schedule = Schedule::new(params.clone());
+    let world = World::start_with(&Plan { params, next_set: Some(set_plan(next)), ..plan() }).await;
+    let key = registered(&world).await;
+    let (contracts, anyone) = (&world.contracts, world.sender(3));
+    revealed(&world, &key).await;
+    let (root, units, _) = credit_tree();
+    let first = root_proof(root, units);
+    anyone.send(contracts.settle(Slot(0), &first)).await.unwrap();
+
+    let parent = Hash(data::block_id(&opening().data).0);
+    let later = Opening { data: block(9), parent, set: next, ..opening() };
+    revealed_in(&world, &key, Slot(2), later).await;
+    let mut second = root_proof(root, units);
+    second.words[0] = [6; 32];
+    let refused = anyone.send(contracts.settle(Slot(2), &second)).await.unwrap_err();
+    assert!(refused.to_string().contains("WrongWord(8"), "{refused}");
+    second.words[8] = next;
+    anyone.send(contracts.settle(Slot(2), &second)).await.unwrap();
+    let sets = [0, 2].map(|slot| world.l1.slot(Slot(slot)));
+    let sets = futures::future::try_join_all(sets).await.unwrap();
+    assert_eq!(sets.iter().map(|it| it.set).collect::<Vec<_>>(), [0, 1]);
+    check_schedule(&world, schedule, next).await;
+}
+
+/// What follows from L1's events alone is what the contract says.
+async fn check_schedule(world: &World, mut schedule: Schedule, next: protocol::Word) {
+    let mut named = Vec::new();
+    for event in everything(world).await {
+        let Some(L1Change::Block { number, hash, .. }) = event.change() else { continue };
+        assert_eq!(schedule.l1_block(number, hash, &event.sets), Vec::<String>::new());
+        named.extend(event.reveals.iter().map(|it| it.set));
+    }
+    assert_eq!(named, [SET, next]);
+    let valid = [1, 2, 3].map(|slot| schedule.valid(Slot(slot)));
+    assert_eq!(valid, [vec![SET], vec![next, SET], vec![next]]);
+    let (first, second) = (world.l1.circuit_set(0).await, world.l1.circuit_set(1).await);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.id, second.id, second.from), (SET, next, Epoch(2)));
+    assert_ne!(first.verifier, second.verifier);
 }
 
 /// What a sequencer without txs does after everything that L1 has said, and the slots L1 gave up.
@@ -252,7 +306,9 @@ async fn what_was_deployed_is_what_was_planned() {
         (p.proving_blocks + p.halting_blocks + p.backup_blocks) * p.l1_block_s
     );
     assert_eq!(found.build_ahead_max, p.build_ahead_max);
-    assert_eq!((found.slot_reward, found.circuit_set), (100 * COIN, [1; 32]));
+    assert_eq!(found.slot_reward, 100 * COIN);
     assert_eq!(found.slot_start(Slot(3)), p.slot_start(Slot(3)));
-    assert_eq!(found.root_proof_bytes, u64::from(ROOT_PROOF_BYTES));
+    let set = world.l1.circuit_set(0).await.unwrap();
+    assert_eq!((set.id, set.from), (SET, Epoch(0)));
+    assert_eq!(set.root_proof_bytes, u64::from(ROOT_PROOF_BYTES));
 }

@@ -8,7 +8,7 @@ const TASK: TaskId = TaskId([1; 32]);
 const OTHER: TaskId = TaskId([2; 32]);
 
 fn order() -> Order {
-    Order { kind: Kind::Vm, payee: Address([7; 20]), work: vec![1, 2, 3] }
+    Order { kind: Kind::Vm, payee: Address([7; 20]), work: vec![1, 2, 3], revision: 2 }
 }
 
 fn config(command: Vec<OsString>, wall_max: Duration) -> Config {

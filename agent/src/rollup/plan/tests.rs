@@ -19,8 +19,8 @@ const SET: Word = [1; 32];
 struct FirstByte;
 
 impl TxCheck for FirstByte {
-    fn check(&self, tx: &Tx) -> Result<(), String> {
-        if tx.proof[0] == 1 { Ok(()) } else { Err("pairing".to_owned()) }
+    fn check(&self, tx: &Tx) -> Result<Word, String> {
+        if tx.proof[0] == 1 { Ok(SET) } else { Err("pairing".to_owned()) }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Sealed {
     pub(crate) score: Hash,
     /// Its proof, as `propose` takes it.
     pub(crate) vrf: Vec<u8>,
+    /// The circuit set that the reveal names (R13).
+    pub(crate) set: Word,
 }
 
 /// Why bytes are no durable block.
@@ -69,6 +71,7 @@ struct SealedBlob {
     commitment: Word,
     score: Word,
     vrf: Vec<u8>,
+    set: Word,
 }
 
 impl Sealed {
@@ -83,6 +86,7 @@ impl Sealed {
             commitment: self.commitment.0,
             score: self.score.0,
             vrf: self.vrf.clone(),
+            set: self.set,
         };
         let Ok(bytes) = postcard::to_stdvec(&blob) else {
             unreachable!("numbers and bytes have an encoding");
@@ -113,6 +117,7 @@ impl Sealed {
             commitment: opened,
             score: Hash(blob.score),
             vrf: blob.vrf,
+            set: blob.set,
         })
     }
 }
@@ -125,8 +130,8 @@ mod tests {
         let (data, txs, parent, salt) = (vec![1, 2, 3], [4; 32], BlockId([5; 32]), [6; 32]);
         let block = block_id(&data);
         let commitment = commitment(block, &txs, parent, &salt);
-        let (slot, score, vrf) = (Slot(7), Hash([8; 32]), vec![9]);
-        Sealed { slot, block, data, txs, parent, salt, commitment, score, vrf }
+        let (slot, score, vrf, set) = (Slot(7), Hash([8; 32]), vec![9], [10; 32]);
+        Sealed { slot, block, data, txs, parent, salt, commitment, score, vrf, set }
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn sealed(slot: u64, parent: u64) -> Sealed {
         commitment: hash(1_000 + slot * 10 + parent),
         score: hash(50),
         vrf: vec![9],
+        set: [1; 32],
     }
 }
 

@@ -45,11 +45,7 @@ impl KeyFolder {
     ///
     /// # Errors
     /// As [`Self::of_chain`].
-    pub fn of_chain_revision(
-        cache: &Path,
-        chain_id: u64,
-        revision: u32,
-    ) -> Result<Self, KeyError> {
+    pub fn of_chain_revision(cache: &Path, chain_id: u64, revision: u32) -> Result<Self, KeyError> {
         let setup = match SetupConstants::insecure(chain_id) {
             Ok(setup) => setup,
             Err(none) => imported(cache, chain_id)?.ok_or(none)?,
