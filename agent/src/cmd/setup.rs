@@ -236,7 +236,8 @@ mod tests {
     use super::*;
 
     fn refused(cache: &Path, chain_id: u64, what: What) -> Coded {
-        let arguments = Arguments { cache: Some(cache.to_owned()), chain_id, what };
+        let (cache, revision) = (Some(cache.to_owned()), REVISION);
+        let arguments = Arguments { cache, chain_id, revision, what };
         run(arguments).unwrap_err().downcast().unwrap()
     }
 

@@ -75,7 +75,7 @@ impl Planner {
                 }
             }
         }
-        let why = format!("it waits for its witnesses: {why}");
+        let why = format!("its witnesses are missing: {why}");
         Planned::Later(reveal.block, "BLK-003", why)
     }
 
