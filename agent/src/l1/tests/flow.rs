@@ -209,7 +209,7 @@ async fn the_next_circuit_set_takes_over_in_its_epoch() {
     let mut second = root_proof(root, units);
     second.words[0] = [6; 32];
     let refused = anyone.send(contracts.settle(Slot(2), &second)).await.unwrap_err();
-    assert!(refused.to_string().contains("WrongWord(8"), "{refused}");
+    assert!(refused.to_string().contains("WrongWord { index: 8"), "{refused}");
     second.words[8] = next;
     anyone.send(contracts.settle(Slot(2), &second)).await.unwrap();
     let sets = [0, 2].map(|slot| world.l1.slot(Slot(slot)));
