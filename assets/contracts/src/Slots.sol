@@ -331,7 +331,9 @@ contract Slots is ReentrancyGuardTransient, CircuitSets {
         uint256[9] calldata words,
         bytes calldata proof
     ) private view {
-        if (proof.length != length) revert WrongProofLength(length, proof.length);
+        if (proof.length != length) {
+            revert WrongProofLength(length, proof.length);
+        }
         for (uint256 offset; offset < ACCUMULATOR_BYTES; offset += 32) {
             Field.check(uint256(bytes32(proof[offset:offset + 32])));
         }

@@ -113,7 +113,20 @@ pub fn calldata(instances: &[Word], proof: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recursion::family::public_words;
+    use crate::{recursion::family::public_words, setup::srs::DEVNET_CHAIN_ID};
+
+    /// What is deployed for a set is this code with the set's key behind it.
+    const COMMITTED: &str = include_str!("../../../../assets/contracts/src/RootVerifier.sol");
+
+    #[test]
+    fn the_committed_verifier_is_that_of_the_pinned_keys_and_holds_none_of_them() {
+        let keys = VerifyingKeys::pinned(DEVNET_CHAIN_ID).unwrap();
+        let source = solidity(&keys).unwrap();
+        assert!(source.trim() == COMMITTED.trim(), "write the output of `setup verifier`");
+        let data = key_data(&keys);
+        assert_eq!(data.len(), 32 * (1 + 2 * keys.protocol(Kind::Root).preprocessed.len()));
+        assert!(data.chunks(32).all(|word| !source.contains(&hex::encode(word))), "a key's word");
+    }
 
     /// What L1 puts together again is what the verifier was written for.
     #[test]

@@ -1,7 +1,7 @@
 //! The root key beside the code, not in it.
 //!
 //! Circuit sets of one family differ in their keys alone, and so do their verifiers: in the
-//! transcript's first word and the commitments of the root's fixed columns. Those words are taken
+//! transcript's first word and the commitments of the root's key. Those words are taken
 //! out of the generated source and copied from the code's end when the contract runs. So one
 //! compiled code serves every set of the family, each with its own words behind it, and a network
 //! can change over (R13) without a compiler.
