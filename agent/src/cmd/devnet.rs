@@ -409,3 +409,18 @@ fn config_of(
         naming: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn circuits_change_two_epochs_after_the_start() {
+        assert_eq!(change_slot("12"), Ok(12));
+        for wrong in ["0", "7", "-2", "soon"] {
+            assert!(change_slot(wrong).is_err(), "{wrong}");
+        }
+        let epochs = 1 + Preset::devnet().unwrap().params.change_delay_epochs;
+        assert_eq!(epochs, EPOCHS_TO_CHANGE, "the preset's delay");
+    }
+}

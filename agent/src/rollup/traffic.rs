@@ -175,9 +175,12 @@ impl Traffic {
         }
     }
 
-    /// Another circuit set is in force: what waits for a block must be proved anew.
+    /// Another circuit set is in force (R13): what waits for a block must be proved anew.
     pub(crate) fn renew(&mut self) {
-        self.clients.iter_mut().for_each(|client| client.under_way = None);
+        for client in &mut self.clients {
+            client.under_way = None;
+            client.undone.clear();
+        }
     }
 
     fn make(&self, client: &Client, slot: Slot) -> TxInput {
@@ -315,6 +318,23 @@ mod tests {
         reveal(&mut traffic, 2, first);
         assert_eq!(traffic.again(Slot(3)), []);
         assert!(traffic.due(Slot(3)).iter().all(|input| input.tx.nonce == 1));
+    }
+
+    #[test]
+    fn what_waits_is_made_anew_when_another_circuit_set_is_in_force() {
+        let mut traffic = traffic();
+        for number in 1..=2 {
+            let due = block(&traffic.due(Slot(0)));
+            reveal(&mut traffic, number, due);
+        }
+        traffic.accepted(&with_proof(&traffic.due(Slot(1))[0], vec![1]));
+        assert_eq!(traffic.due(Slot(1)).len(), 1);
+        traffic.renew();
+        assert_eq!(traffic.due(Slot(1)).len(), 2, "also what the sequencer has taken");
+        traffic.l1_undo(Slot(2), hash(2));
+        traffic.renew();
+        assert_eq!(traffic.again(Slot(2)), [], "the old proofs are worth nothing");
+        assert!(traffic.due(Slot(2)).iter().all(|input| input.tx.nonce == 1));
     }
 
     #[test]
