@@ -1,7 +1,10 @@
-//! `coppice-agent bench circuits`: what each circuit costs on this machine, with real proofs.
+//! `coppice-agent bench`: what the core and each circuit cost on this machine.
 //!
-//! Every proof is made as an agent makes it, in a limited process of its own: only so is its peak
-//! memory its own, and a limit that is too low shows here before it costs a claim.
+//! Circuits are measured with real proofs. Every proof is made as an agent makes it, in a limited
+//! process of its own: only so is its peak memory its own, and a limit that is too low shows here
+//! before it costs a claim.
+
+mod steps;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -46,12 +49,29 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Steps of the protocol's core, recorded from a simulated block of 8,192 tasks among 1,024
+    /// lanes.
+    Core {
+        /// One line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-/// Runs the benchmark; takes about 15 minutes of CPU.
+/// Runs a benchmark.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
-    let What::Circuits { json } = arguments.what;
-    let cache = arguments.cache.map_or_else(default_cache, Ok)?;
+    match arguments.what {
+        What::Circuits { json } => circuits(arguments.cache, json).await,
+        What::Core { json } => {
+            print_line(&tokio::task::spawn_blocking(steps::measured).await?.line(json))?;
+            Ok(0)
+        }
+    }
+}
+
+/// Takes about 15 minutes of CPU.
+async fn circuits(cache: Option<PathBuf>, json: bool) -> anyhow::Result<u8> {
+    let cache = cache.map_or_else(default_cache, Ok)?;
     let folder = key_folder(&cache, DEVNET_CHAIN)?;
     let keys = folder.verifying_keys().context("run `coppice-agent setup keys` first")?;
     let threads = u16::try_from(std::thread::available_parallelism()?.get())?;

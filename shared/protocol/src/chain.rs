@@ -465,11 +465,12 @@ fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
     };
 }
 
-/// Whether a block changes the registry and nothing else.
+/// Whether a block changes the registry and nothing else. Sequencers are not followed.
 fn registers(events: &[L1Event]) -> bool {
-    let only =
+    let lanes =
         |it: &L1Event| matches!(it, L1Event::ProverRegistered { .. } | L1Event::ProverLeft { .. });
-    !events.is_empty() && events.iter().all(only)
+    let only = |it: &L1Event| lanes(it) || matches!(it, L1Event::SequencerRegistered { .. });
+    events.iter().any(lanes) && events.iter().all(only)
 }
 
 /// The slot that an L1 block falls into.

@@ -21,7 +21,7 @@ use std::{
 use crate::{
     assign::memo::Memo,
     chain::{Chain, Head, Header},
-    claims::{Claims, Stage},
+    claims::Claims,
     domain::{BlobId, BlockId, Kind, LaneId, Millis, ProverId, Slot, TaskId},
     io::{Action, BlockPlan, Input, Message, Record},
     ledger::{Ledger, Origin, Proof},
@@ -84,12 +84,16 @@ pub struct Coordinator {
 }
 
 /// What a step has to look at besides the tasks that it touched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Due {
     /// A lane may be free, or a task open.
     offers: bool,
-    /// Copies were acknowledged, or those who keep them changed.
+    /// Those who keep our proofs changed, or who of them is heard.
     deliveries: bool,
+    /// Copies of our proofs of these tasks were acknowledged.
+    held: Vec<(Slot, usize)>,
+    /// A claim may have all its inputs.
+    inputs: bool,
     /// The root may be ready for L1.
     root: bool,
     /// When a watched lane is silent at the earliest.
@@ -108,8 +112,15 @@ impl Coordinator {
     #[must_use]
     pub fn new(own: Option<ProverId>, params: Params) -> Self {
         params.assert_valid();
-        let due =
-            Due { offers: false, deliveries: false, root: false, silence: NEVER, claim: NEVER };
+        let due = Due {
+            offers: false,
+            deliveries: false,
+            held: Vec::new(),
+            inputs: true,
+            root: false,
+            silence: NEVER,
+            claim: NEVER,
+        };
         Self {
             own,
             params,
@@ -194,7 +205,8 @@ impl Coordinator {
         self.deliver(now, actions);
         self.offer(now, actions);
         self.submit(actions);
-        self.claims.assert_invariants();
+        self.claims.settle();
+        self.due.inputs = false;
     }
 
     /// The one place where inputs branch.
@@ -253,11 +265,8 @@ impl Coordinator {
                 earliest(at.max(self.now.after(1)), "task");
             }
         }
-        for (_, live) in self.claims.in_work() {
-            earliest(live.cap_at, "cap");
-            if let Stage::Inputs { until } = live.stage {
-                earliest(until, "inputs");
-            }
+        if let Some((at, why)) = self.claims.ends() {
+            earliest(at, why);
         }
         (due.0 < NEVER).then_some(due)
     }

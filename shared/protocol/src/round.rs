@@ -7,11 +7,14 @@
 //! Whatever may change a task's readiness marks it dirty; the coordinator refreshes dirty tasks at
 //! the end of a step, so that a step costs what changed and not what is known.
 
+mod few;
 mod hear;
 pub mod ledger;
+mod open;
 mod ranks;
 mod standing;
 mod task;
+mod tasks;
 mod word;
 
 use std::{
@@ -28,10 +31,12 @@ use crate::{
     tree::layout::{Layout, Spot},
 };
 
+pub use few::Few;
 pub(crate) use ranks::Keepers;
 pub(crate) use standing::ANSWERERS;
 pub use standing::Standing;
 pub use task::{Fetching, Hold, Offer, Task};
+use tasks::Tasks;
 
 /// Statements of one task whose holders are remembered: more than the ledger keeps.
 const STATEMENTS_MAX: usize = 8;
@@ -52,7 +57,11 @@ pub struct Round {
     /// What names everything the deal was made from.
     pub(crate) key: crate::domain::Hash,
     /// Tasks that we follow, by their number in the layout.
-    tasks: BTreeMap<usize, Task>,
+    tasks: Tasks,
+    /// Announced statements, by their first bytes, with the tasks they are about.
+    statements: BTreeSet<(u64, u32)>,
+    /// No task nearer to the root than this was ever known.
+    known_depth: u32,
     /// Lanes that cannot be counted on.
     out: BTreeSet<LaneId>,
     /// Those of them that are lost.
@@ -80,10 +89,12 @@ pub struct Round {
     graced: bool,
     /// Subtrees in which a lane of the named prover was heard.
     by_name: BTreeSet<usize>,
+    /// Somebody else keeps one of our proofs now, maybe.
+    pub(crate) reranked: bool,
     /// Tasks that are to be refreshed.
     pub(crate) dirty: BTreeSet<usize>,
     /// Tasks that a lane may claim.
-    pub(crate) open: BTreeSet<usize>,
+    pub(crate) open: open::Open,
     /// Own proofs of another slot, or from before a restart, that nobody was told of.
     pub(crate) unspoken: BTreeSet<usize>,
     /// When a task must be looked at again.
@@ -138,7 +149,9 @@ impl Round {
             layout,
             own,
             key,
-            tasks: BTreeMap::new(),
+            tasks: Tasks::new(),
+            statements: BTreeSet::new(),
+            known_depth: u32::MAX,
             out: BTreeSet::new(),
             lost: BTreeSet::new(),
             standings: BTreeMap::new(),
@@ -152,8 +165,9 @@ impl Round {
             naming: Naming::Nobody,
             graced: false,
             by_name: BTreeSet::new(),
+            reranked: false,
             dirty: BTreeSet::new(),
-            open: BTreeSet::new(),
+            open: open::Open::default(),
             unspoken: BTreeSet::new(),
             timers: BTreeSet::new(),
             started: now,
@@ -191,19 +205,23 @@ impl Round {
     /// The task's memory, which begins here if nothing was heard of it before.
     pub(crate) fn track(&mut self, now: Millis, task: usize, params: &Params) -> &mut Task {
         if !self.tasks.contains_key(&task) {
-            let mut it = Task::new(now);
-            it.reach = self.reach(task, params);
-            if self.spot(task).subtree().is_none() {
-                it.place = self.deal.crown_place(self.spot(task).node);
-                let tops = self.spot(task).children().filter(|&it| self.spot(it).is_top);
-                let late = tops.map(|it| (self.open_to_all_at(it, params), task));
-                self.timers.extend(late.min());
-            }
-            self.tasks.insert(task, it);
-            self.rerank(task);
-            self.dirty.insert(task);
+            self.begin(now, task, params);
         }
-        self.tasks.entry(task).or_insert_with(|| Task::new(now))
+        self.tasks.or_insert(task, || Task::new(now))
+    }
+
+    fn begin(&mut self, now: Millis, task: usize, params: &Params) {
+        let mut it = Task::new(now);
+        it.reach = self.reach(task, params);
+        if self.spot(task).subtree().is_none() {
+            it.place = self.deal.crown_place(self.spot(task).node);
+            let tops = self.spot(task).children().filter(|&it| self.spot(it).is_top);
+            let late = tops.map(|it| (self.open_to_all_at(it, params), task));
+            self.timers.extend(late.min());
+        }
+        self.tasks.or_insert(task, || it);
+        self.rerank(task);
+        self.dirty.insert(task);
     }
 
     /// A proof of the task is in our ledger. What takes it is followed too: after a restart nobody
@@ -212,14 +230,15 @@ impl Round {
         let it = self.track(now, task, params);
         it.accepted = true;
         it.changed = now;
+        self.known_depth = self.known_depth.min(self.spot(task).depth);
         self.track_parents(now, task, params);
         self.touch(task);
     }
 
     /// Follows what takes a proof that exists.
     fn track_parents(&mut self, now: Millis, task: usize, params: &Params) {
-        let parents: Vec<usize> = self.layout.parents(task).collect();
-        for parent in parents {
+        let layout = Arc::clone(&self.layout);
+        for parent in layout.parents(task) {
             self.track(now, parent, params);
         }
     }
@@ -257,7 +276,11 @@ impl Round {
     }
     /// All tasks that we follow, in tree order.
     pub fn followed(&self) -> impl Iterator<Item = (usize, &Task)> {
-        self.tasks.iter().map(|(&number, task)| (number, task))
+        self.tasks.iter()
+    }
+    /// Those of them that fit, in tree order.
+    pub(crate) fn select(&self, fits: impl Fn(&Task) -> bool) -> Vec<usize> {
+        self.tasks.select(fits)
     }
     /// Number of the root's task.
     #[must_use]
@@ -290,15 +313,21 @@ impl Round {
         })
     }
 
-    /// The last one that `fits` on the way from a task to the root, both included.
+    /// The last one that `fits` on the way from a task to the root, both included. Only tasks that
+    /// are known fit, so the way ends where none ever was.
     fn topmost(&self, task: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+        self.way(task, self.known_depth).filter(|&it| fits(it)).last()
+    }
+    /// From a task towards the root, down to this depth.
+    fn way(&self, task: usize, depth: u32) -> impl Iterator<Item = usize> {
         let way = core::iter::successors(Some(task), |&it| self.layout.parents(it).next());
-        way.filter(|&it| fits(it)).last()
+        way.take_while(move |&it| depth <= self.spot(it).depth)
     }
     /// A proof does not exist, and our lanes may make it after so many others: nobody else if one
     /// of them needs it now.
     pub(crate) fn miss(&mut self, task: usize, others: usize) {
         self.missing.insert(task, others);
+        self.reopen(task);
         self.dirty.insert(task);
     }
     /// Whether every proof it takes is in our ledger.
@@ -316,17 +345,21 @@ impl Round {
     /// Marks a task and those that take its proof.
     pub(crate) fn touch(&mut self, task: usize) {
         self.dirty.insert(task);
-        let parents: Vec<usize> =
-            self.layout.parents(task).filter(|it| self.tasks.contains_key(it)).collect();
+        let parents = self.layout.parents(task).filter(|it| self.tasks.contains_key(it));
         self.dirty.extend(parents);
     }
 
     /// Brings one task's readiness up to date; `true` if it can be claimed.
     pub(crate) fn refresh(&mut self, now: Millis, task: usize, params: &Params) -> bool {
         let known = self.is_known(task);
+        if let Some(it) = self.tasks.get_mut(&task)
+            && known != core::mem::replace(&mut it.was_known, known)
+            && known
+        {
+            self.close_below(task);
+        }
         if known {
             self.settle_holds(task);
-            self.close_below(task);
         } else if self.spot(task).subtree().is_none() {
             self.find_makers(task);
         }
@@ -346,20 +379,22 @@ impl Round {
                 (true, Some(_)) | (false, None) => (),
             }
         }
-        if open {
-            self.open.insert(task);
-        } else {
-            self.open.remove(&task);
+        match (open, self.open.contains(&task)) {
+            (true, false) => self.open_up(task),
+            (false, true) => self.close(task),
+            (true, true) | (false, false) => (),
         }
         open
     }
 
     /// What stands below a known proof needs no maker any more.
     fn close_below(&mut self, known: usize) {
-        let below = |it: usize| self.topmost(it, |above| above == known).is_some();
-        let needless: Vec<usize> = self.open.iter().copied().filter(|&it| below(it)).collect();
+        let depth = self.spot(known).depth;
+        let below = |it: usize| self.way(it, depth).any(|above| above == known);
+        let near = self.open.range(self.layout.first_below(known)..=known);
+        let needless: Vec<usize> = near.filter(|&it| below(it)).collect();
         for task in needless {
-            self.open.remove(&task);
+            self.close(task);
             self.dirty.insert(task);
         }
     }
@@ -384,7 +419,7 @@ impl Round {
     /// Claims on a task whose proof is known bind nobody any more.
     fn settle_holds(&mut self, task: usize) {
         let Some(it) = self.tasks.get_mut(&task) else { return };
-        for lane in core::mem::take(&mut it.holds).into_keys() {
+        for &lane in core::mem::take(&mut it.holds).keys() {
             if self.claimed.get(&lane) == Some(&task) {
                 self.claimed.remove(&lane);
             }
@@ -395,14 +430,27 @@ impl Round {
     pub(crate) fn hold_copy(&mut self, statement: StatementId, task: usize, prover: ProverId) {
         let Some(it) = self.tasks.get_mut(&task) else { return };
         if it.holders.contains_key(&statement) || it.holders.len() < STATEMENTS_MAX {
-            it.holders.entry(statement).or_default().insert(prover);
+            it.holders.or_default(statement).insert(prover);
         }
     }
 
     /// The task that a statement is about, among those announced to us or made by us.
     pub(crate) fn task_of(&self, statement: StatementId) -> Option<usize> {
-        let says = |it: &Task| it.offers.values().any(|offer| offer.statement == statement);
-        self.tasks.iter().find(|(_, it)| says(it)).map(|(&task, _)| task)
+        let first = first_bytes(statement);
+        let about = self.statements.range((first, 0)..=(first, u32::MAX));
+        about.map(|it| it.1 as usize).find(|&it| self.is_said(it, statement))
+    }
+    fn is_said(&self, task: usize, statement: StatementId) -> bool {
+        let mut offers = self.tasks.get(&task).into_iter().flat_map(|it| it.offers.values());
+        offers.any(|it| it.statement == statement)
+    }
+    /// An announcement of the task is new, maybe instead of an older one.
+    fn note_statement(&mut self, task: usize, new: StatementId, old: Option<StatementId>) {
+        let number = u32::try_from(task).unwrap_or(u32::MAX);
+        if let Some(old) = old.filter(|&it| !self.is_said(task, it)) {
+            self.statements.remove(&(first_bytes(old), number));
+        }
+        self.statements.insert((first_bytes(new), number));
     }
 
     /// Holds at the end of every step, for the task that changed.
@@ -414,6 +462,12 @@ impl Round {
             assert!(self.deal.lanes().contains_key(lane), "{lane} is not of this epoch");
         }
     }
+}
+
+/// Statements are hashes: their first bytes find them nearly always.
+fn first_bytes(statement: StatementId) -> u64 {
+    let first = statement.0.first_chunk().copied();
+    first.map_or(0, u64::from_be_bytes)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod engine;
 pub mod feed;
 mod machine;
 mod options;
+mod record;
 mod report;
 mod scenario;
 mod world;
@@ -20,6 +21,7 @@ pub use checks::invariant::{Invariant, When};
 pub use options::{
     Kill, L1Options, MeshOptions, Moment, Mutation, ProverOptions, Sequencer, WorldOptions,
 };
+pub use record::{Recording, record};
 pub use report::{
     chart::chart,
     income::{Income, dishonest, income},

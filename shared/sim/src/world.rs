@@ -70,6 +70,9 @@ struct Counts {
     spent_ms: u64,
 }
 
+/// Inputs with their instants.
+pub(crate) type Told = Vec<(Millis, Input)>;
+
 /// A root that L1 was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
@@ -112,6 +115,8 @@ pub struct World {
     over: bool,
     /// Nothing is lost, nobody crashes or lies.
     orderly: bool,
+    /// Connections break and come back, and repeat what was said.
+    reconnects: bool,
     /// What is told of this world.
     story: Story,
     books: Books,
@@ -119,6 +124,8 @@ pub struct World {
     timeline: Vec<[u64; 3]>,
     /// Room for the actions of one step.
     actions: Vec<Action>,
+    /// What the first agents were told, if somebody wants to know.
+    told: Vec<Told>,
 }
 
 /// How long a world may take after its last slot's reveal: an hour of pretended time, ten times
@@ -160,6 +167,16 @@ impl World {
     /// From now on the books are kept.
     pub(crate) fn keep_account(&mut self) {
         self.books.kept = true;
+    }
+
+    /// Runs to the end and gives what the first agents were told.
+    pub(crate) fn run_and_record(mut self, agents: usize) -> Vec<(ProverId, Told)> {
+        self.told = vec![Vec::new(); agents.min(self.agents.len())];
+        let limit = self.limit();
+        while !self.over && self.queue.next_at().is_some_and(|at| at <= limit) {
+            self.next();
+        }
+        self.agents.iter().map(|it| it.prover).zip(self.told).collect()
     }
 
     /// Runs to the end and settles accounts: the outcome, the account, and who was what.

@@ -21,6 +21,10 @@ const WATCH_RANKS: usize = 32;
 /// of five lanes vanished, one of 64 ranks is left in all but one of a million cases.
 const LATER: usize = 8;
 
+/// So many times more ranks than follow a task are kept when they are walked first: they are read
+/// again whenever a lane is lost.
+const KEPT: usize = 4;
+
 /// How much is dealt from each deck.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Amount {
@@ -71,6 +75,25 @@ pub struct Deal {
     /// Lanes that rank first for a subtree or a vm task.
     dealt: BTreeSet<LaneId>,
     early: BTreeMap<LaneId, Early>,
+    /// The first ranks of subtrees and vm proofs, which are walked once, and where each begins.
+    first: [First; 2],
+}
+
+/// Ranks that were walked once: one list, and where each task's begin in it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct First {
+    ranks: Vec<LaneId>,
+    begins: Vec<u32>,
+}
+
+impl First {
+    fn of(&self, i: usize) -> Option<&[LaneId]> {
+        let (from, to) = (*self.begins.get(i)?, *self.begins.get(i + 1)?);
+        self.ranks.get(from as usize..to as usize)
+    }
+    fn begin(&mut self) {
+        self.begins.extend(u32::try_from(self.ranks.len()));
+    }
 }
 
 /// What a class's shuffle is keyed with, and where its deck lies.
@@ -171,14 +194,17 @@ impl Deal {
             Deck::new(order, active)
         });
         assert_eq!(rollup.order.len(), lanes.len(), "every lane can do rollup work");
-        let first = |deck: &Deck, count: usize| -> Vec<LaneId> {
+        let dealt_first = |deck: &Deck, count: usize| -> Vec<LaneId> {
             deck.order.iter().copied().take(count.min(deck.active)).collect()
         };
-        let dealt: BTreeSet<LaneId> =
-            first(&rollup, amount.subtrees).into_iter().chain(first(&vm, amount.vms)).collect();
+        let dealt: BTreeSet<LaneId> = dealt_first(&rollup, amount.subtrees)
+            .into_iter()
+            .chain(dealt_first(&vm, amount.vms))
+            .collect();
         assert!(dealt.iter().all(|it| lanes.contains_key(it)), "only lanes are dealt work");
         let early = BTreeMap::new();
-        let mut deal = Self { seed, lanes, decks: [rollup, vm], dealt, early };
+        let first = Default::default();
+        let mut deal = Self { seed, lanes, decks: [rollup, vm], dealt, early, first };
         for deck in &mut deal.decks {
             deck.set_idle(&deal.dealt);
         }
@@ -189,21 +215,28 @@ impl Deal {
     /// From tasks and their first ranks to lanes and what they rank early for.
     fn turn_around(&mut self, amount: Amount, topic: usize) {
         let mut early: BTreeMap<LaneId, Early> = BTreeMap::new();
+        let mut first: [First; 2] = Default::default();
         for i in 0..amount.subtrees {
+            first[0].begin();
             for (rank, lane) in self.walk(Class::Rollup, i).take(LATER * topic).enumerate() {
                 let early = early.entry(lane).or_default();
                 early.later_subtrees.extend(u32::try_from(i));
                 early.subtrees.extend((rank < topic).then_some(i));
+                first[0].ranks.extend((rank < KEPT * topic).then_some(lane));
             }
         }
         for i in 0..amount.vms {
             let topic = topic.div_ceil(2);
+            first[1].begin();
             for (rank, lane) in self.walk(Class::Vm, i).take(LATER * topic).enumerate() {
                 let early = early.entry(lane).or_default();
                 early.later_vms.extend(u32::try_from(i));
                 early.vms.extend((rank < topic).then_some(i));
+                first[1].ranks.extend((rank < KEPT * topic).then_some(lane));
             }
         }
+        first.iter_mut().for_each(First::begin);
+        self.first = first;
         for &lane in self.lanes.keys() {
             let watchers = self.watchers_of(lane);
             for &watcher in &watchers {
@@ -249,6 +282,14 @@ impl Deal {
         let deck = self.deck_of(class);
         let place = if deck.active == 0 { i } else { i % deck.active };
         Walk { deal: self, deck, i, place, at: 0, named, again: BTreeSet::new() }
+    }
+
+    /// The same ranks as [`Deal::walk`] gives, of which the first were walked already.
+    pub fn read(&self, class: Class, i: usize) -> impl Iterator<Item = LaneId> {
+        let first = self.first[class_number(class) as usize].of(i).unwrap_or_default();
+        let walked = move || self.walk(class, i).skip(first.len());
+        let rest = core::iter::once_with(walked).flatten();
+        first.iter().copied().chain(rest)
     }
 
     /// All ranks at once.

@@ -46,15 +46,25 @@ fn theta(state: &mut [u64; 25]) {
     }
 }
 
-/// Rotation of each lane and its move from (x, y) to (y, 2x + 3y), along the one cycle of 24.
-fn rho_and_pi(state: &mut [u64; 25]) {
-    let (mut x, mut y) = (1, 0);
-    let mut carried = state[1];
-    for step in 0..24u32 {
-        let offset = (step + 1) * (step + 2) / 2 % 64;
+/// Where each lane moves from (x, y) to (y, 2x + 3y), along the one cycle of 24, and its rotation.
+const CYCLE: [(usize, u32); 24] = cycle();
+
+const fn cycle() -> [(usize, u32); 24] {
+    let mut cycle = [(0, 0); 24];
+    let (mut x, mut y, mut step) = (1, 0, 0u32);
+    while step < 24 {
         (x, y) = (y, (2 * x + 3 * y) % 5);
-        let next = state[x + 5 * y];
-        state[x + 5 * y] = carried.rotate_left(offset);
+        cycle[step as usize] = (x + 5 * y, (step + 1) * (step + 2) / 2 % 64);
+        step += 1;
+    }
+    cycle
+}
+
+fn rho_and_pi(state: &mut [u64; 25]) {
+    let mut carried = state[1];
+    for (place, offset) in CYCLE {
+        let next = state[place];
+        state[place] = carried.rotate_left(offset);
         carried = next;
     }
 }

@@ -284,3 +284,19 @@ fn what_lanes_rank_early_for_is_what_tasks_rank_early() {
         }
     }
 }
+
+#[test]
+fn ranks_that_were_walked_once_are_those_of_the_walk() {
+    for (lanes, subtrees, vms) in [
+        (lanes(9, 1, Class::Vm), 5, 3),
+        (lanes(4, 3, Class::Vm), 20, 0),
+        (lanes(40, 2, Class::Vm), 7, 90),
+    ] {
+        let deal = deal(seed(3), lanes, subtrees, vms);
+        for class in [Class::Rollup, Class::Vm] {
+            for i in 0..100 {
+                assert!(deal.read(class, i).eq(deal.walk(class, i)), "{class:?} {i}");
+            }
+        }
+    }
+}

@@ -152,6 +152,10 @@ pub struct Promise {
 pub struct Claims {
     lanes: BTreeMap<LaneId, Lane>,
     past: VecDeque<Past>,
+    /// Whether a claim changed since the last step ended.
+    changed: bool,
+    /// When time alone ends the first claim in work, and why.
+    ends: Option<(Millis, &'static str)>,
 }
 
 impl Claims {
@@ -208,6 +212,7 @@ impl Claims {
         (it, to): (Promise, Audience),
         actions: &mut Vec<Action>,
     ) {
+        self.changed = true;
         let entry = self.lanes.entry(lane).or_default();
         assert!(entry.live.is_none(), "lane {lane} has a live claim");
         assert!(!entry.in_doubt, "lane {lane} may have used its next number already");
@@ -242,6 +247,7 @@ impl Claims {
         (end, to): (End, Audience),
         actions: &mut Vec<Action>,
     ) {
+        self.changed = true;
         let End { how, failed } = end;
         assert_ne!(how, Previous::None, "a claim that ended has a reason");
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
@@ -268,6 +274,7 @@ impl Claims {
         how: Ended,
         actions: &mut Vec<Action>,
     ) {
+        self.changed = true;
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
         let Some(found) = entry.delivering.iter().position(|it| it.seq == seq) else { return };
         let live = entry.delivering.remove(found);
@@ -284,6 +291,7 @@ impl Claims {
 
     /// Moves a lane's claim along the arrows of [`Stage`]; other moves change nothing.
     pub fn advance(&mut self, now: Millis, lane: LaneId, next: Stage) -> bool {
+        self.changed = true;
         let Some(entry) = self.lanes.get_mut(&lane) else { return false };
         let Some(live) = entry.live.as_mut().filter(|it| it.stage.may_become(next)) else {
             return false;
@@ -300,6 +308,7 @@ impl Claims {
 
     /// A restored claim's place in the tree is known again, and with it its cap.
     pub fn place(&mut self, lane: LaneId, node: Node, cap_at: Millis) {
+        self.changed = true;
         if let Some(live) = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut())
             && live.node.is_none()
         {
@@ -310,6 +319,7 @@ impl Claims {
 
     /// A restored claim whose proof is made has its place again.
     pub fn place_made(&mut self, lane: LaneId, seq: u64, node: Node) {
+        self.changed = true;
         let made = self.lanes.get_mut(&lane).into_iter().flat_map(|it| &mut it.delivering);
         for live in made.filter(|it| it.seq == seq) {
             live.node = Some(node);
@@ -318,6 +328,7 @@ impl Claims {
 
     /// From now on a claim that waits for inputs waits until this instant.
     pub fn be_patient(&mut self, lane: LaneId, until: Millis) {
+        self.changed = true;
         if let Some(live) = self.lanes.get_mut(&lane).and_then(|it| it.live.as_mut())
             && matches!(live.stage, Stage::Inputs { .. })
         {
@@ -337,9 +348,38 @@ impl Claims {
     /// A claim of ours came back from the mesh. Its number must be one that we gave.
     /// Returns false from the moment the lane is in doubt.
     pub fn heard_own(&mut self, lane: LaneId, seq: u64) -> bool {
+        self.changed = true;
         let entry = self.lanes.entry(lane).or_default();
         entry.in_doubt |= entry.seq < seq;
         !entry.in_doubt
+    }
+
+    /// A step ends: what changed must hold, and ends at some time.
+    pub(crate) fn settle(&mut self) {
+        if self.changed {
+            self.assert_invariants();
+            self.ends = self.first_end();
+            self.changed = false;
+        }
+    }
+    /// Whether a claim changed in this step.
+    pub(crate) const fn is_changed(&self) -> bool {
+        self.changed
+    }
+    /// When time alone ends the first claim in work, and why.
+    #[must_use]
+    pub fn ends(&self) -> Option<(Millis, &'static str)> {
+        if self.changed { self.first_end() } else { self.ends }
+    }
+    fn first_end(&self) -> Option<(Millis, &'static str)> {
+        let ends = self.in_work().flat_map(|(_, it)| {
+            let patience = match it.stage {
+                Stage::Inputs { until } => Some((until, "inputs")),
+                Stage::Machine | Stage::Proving | Stage::Made { .. } => None,
+            };
+            [Some((it.cap_at, "cap")), patience].into_iter().flatten()
+        });
+        ends.min_by_key(|it| it.0)
     }
 
     /// Holds at the end of every step: a live claim is the lane's newest, and no two lanes promise
@@ -357,6 +397,7 @@ impl Claims {
 
     /// Takes one journal record at start, in journal order.
     pub fn restore(&mut self, record: &Record) {
+        self.changed = true;
         match *record {
             Record::Claimed { task, lane, slot, seq, attempt } => {
                 let entry = self.lanes.entry(lane).or_default();
@@ -393,6 +434,7 @@ impl Claims {
 
     /// The proof of a restored claim exists: it waits for its copies.
     pub fn restore_made(&mut self, task: TaskId, statement: StatementId) {
+        self.changed = true;
         let of = |it: &&mut Lane| it.live.is_some_and(|live| live.task == task);
         if let Some(entry) = self.lanes.values_mut().find(of)
             && let Some(live) = entry.live.take()
@@ -404,6 +446,7 @@ impl Claims {
 
     /// The first instant after a restart: restored claims count from here.
     pub fn wake(&mut self, now: Millis, cap_ms: u64) {
+        self.changed = true;
         let lanes = self.lanes.values_mut();
         let restored = lanes.flat_map(|it| it.live.iter_mut().chain(&mut it.delivering));
         for live in restored.filter(|live| live.node.is_none()) {

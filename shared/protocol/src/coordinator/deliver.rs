@@ -52,7 +52,7 @@ impl Coordinator {
             None => Audience::Everyone,
             Some(missing) => {
                 to.extend(missing);
-                Audience::Provers(to.into_iter().collect())
+                Audience::Provers(sorted(to.into_iter()))
             }
         };
         actions.push(Action::Send { message: made, to });
@@ -66,32 +66,34 @@ impl Coordinator {
         slot: Slot,
         task: usize,
         statement: StatementId,
-    ) -> Option<BTreeSet<ProverId>> {
-        let Some(round) = self.rounds.get_mut(&slot) else { return Some(BTreeSet::new()) };
+    ) -> Option<Vec<ProverId>> {
+        let Some(round) = self.rounds.get_mut(&slot) else { return Some(Vec::new()) };
         let keepers = round.keepers(now, task, &self.params);
         let holds =
             |it: ProverId| round.task(task).is_some_and(|task| task.holds_copy(statement, it));
-        let wanted: Vec<LaneId> = match keepers {
+        let wanted = match keepers {
             crate::round::Keepers::Everybody => {
                 let lanes = round.deal.lanes().keys().copied();
                 let missing = lanes.filter(|&it| round.is_alive(it) && !round.is_own(it));
                 return if missing.clone().all(|it| holds(it.prover())) {
-                    Some(BTreeSet::new())
+                    Some(Vec::new())
                 } else if round.task(task).is_some_and(|it| it.holders.is_empty()) {
                     None
                 } else {
-                    Some(missing.map(LaneId::prover).filter(|&it| !holds(it)).collect())
+                    Some(sorted(missing.map(LaneId::prover).filter(|&it| !holds(it))))
                 };
             }
-            crate::round::Keepers::Lanes(lanes) => lanes.into_iter().collect(),
+            crate::round::Keepers::Lanes(lanes) => lanes,
         };
         let others = wanted.into_iter().filter(|&it| !round.is_own(it)).map(LaneId::prover);
-        Some(others.filter(|&it| !holds(it)).collect())
+        Some(sorted(others.filter(|&it| !holds(it))))
     }
 
     /// Claims whose proofs are held by everybody who should end as delivered (R5.2).
     pub(super) fn deliver(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        if !core::mem::take(&mut self.due.deliveries) {
+        let all = core::mem::take(&mut self.due.deliveries);
+        let held = core::mem::take(&mut self.due.held);
+        if !all && held.is_empty() {
             return;
         }
         let made: Vec<_> = self.claims.delivering().map(|(lane, it)| (lane, *it)).collect();
@@ -99,10 +101,13 @@ impl Coordinator {
             let crate::claims::Stage::Made { statement } = live.stage else { continue };
             let found = self.rounds.get(&live.slot).and_then(|it| it.find(live.task));
             let Some(task) = found else { continue };
-            let missing = self.missing(now, live.slot, task, statement);
             // Who did not answer for so long is gone, whether or not anybody saw it go.
             let patience = (self.params.missed_beats + 2) * self.params.beat_ms;
             let late = patience <= now.since(live.stage_since);
+            if !all && !late && !held.contains(&(live.slot, task)) {
+                continue;
+            }
+            let missing = self.missing(now, live.slot, task, statement);
             let held = |it: &crate::round::Task| {
                 it.holders.get(&statement).is_some_and(|it| !it.is_empty())
             };
@@ -128,7 +133,7 @@ impl Coordinator {
             let Some(task) = found else { continue };
             let to = match self.missing(now, slot, task, statement) {
                 None => Audience::Everyone,
-                Some(missing) => Audience::Provers(missing.into_iter().collect()),
+                Some(missing) => Audience::Provers(missing),
             };
             self.due.deliveries = true;
             let offer = self.rounds[&slot].task(task).and_then(|it| it.offers.get(&lane).copied());
@@ -150,7 +155,7 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(&(lane, _)) = round.own.first() else { return };
         round.hold_copy(statement, task, lane.prover());
-        let offers = round.task(task).map(|it| &it.offers).into_iter().flatten();
+        let offers = round.task(task).into_iter().flat_map(|it| it.offers.iter());
         let makers: Vec<LaneId> =
             offers.filter(|(_, it)| it.statement == statement).map(|(&maker, _)| maker).collect();
         let message = Message::Held { statement, lane, slot };
@@ -259,6 +264,14 @@ impl Coordinator {
         }
         self.due.deliveries = true;
     }
+}
+
+/// Each of these once, in order.
+pub(super) fn sorted(provers: impl Iterator<Item = ProverId>) -> Vec<ProverId> {
+    let mut provers: Vec<ProverId> = provers.collect();
+    provers.sort_unstable();
+    provers.dedup();
+    provers
 }
 
 /// What a maker said about its proof.

@@ -126,7 +126,8 @@ impl Coordinator {
             Message::Held { statement, .. } => {
                 if let Some(task) = round.task_of(statement) {
                     round.hold_copy(statement, task, from);
-                    self.due.deliveries = true;
+                    self.due.deliveries |= core::mem::take(&mut round.reranked);
+                    self.due.held.push((slot, task));
                 }
             }
         }
@@ -259,7 +260,7 @@ impl Coordinator {
             to.extend(round.layout.parents(found).flat_map(|it| round.followers(it)));
         }
         to.extend(round.above_moved(found));
-        Audience::Provers(to.into_iter().collect())
+        Audience::Provers(super::deliver::sorted(to.into_iter()))
     }
 
     /// Says a claim in work once more while it is young: the first word may have been lost.

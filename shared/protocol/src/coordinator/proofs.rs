@@ -71,6 +71,7 @@ impl Coordinator {
         }
         assert!(self.ledger.has(task), "what is kept is in the ledger");
         actions.push(Action::Persist(record));
+        self.due.inputs = true;
         let now = self.now;
         let unspoken = proof.origin == Origin::Own && self.claims.lane_of(task).is_none();
         self.due.offers |= unspoken;
@@ -125,12 +126,7 @@ impl Coordinator {
         let beat_ms = self.params.beat_ms;
         let mut refused: Vec<LaneId> = Vec::new();
         for round in self.rounds.values_mut() {
-            let asked: Vec<usize> = round
-                .followed()
-                .filter(|(_, it)| it.offer_of(blob).is_some())
-                .map(|(task, _)| task)
-                .collect();
-            for task in asked {
+            for task in round.select(|it| it.offer_of(blob).is_some()) {
                 refused.extend(round.fetch_failed(now, task, (blob, refused_now), beat_ms));
             }
         }

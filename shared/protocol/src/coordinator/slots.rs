@@ -104,6 +104,7 @@ impl Coordinator {
         self.active = self.rounds.values().filter(open).map(|it| it.slot).collect();
         self.due.offers = true;
         self.due.deliveries = true;
+        self.due.inputs = true;
         self.plan_silence(now);
     }
 

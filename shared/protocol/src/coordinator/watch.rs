@@ -229,6 +229,9 @@ impl Coordinator {
 
     /// Caps and patience of our own claims.
     pub(super) fn expire_own(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.claims.ends().is_none_or(|it| now < it.0) {
+            return;
+        }
         let over = |it: &crate::claims::Live| {
             it.cap_at <= now || matches!(it.stage, Stage::Inputs { until } if until <= now)
         };

@@ -1,7 +1,5 @@
 //! What our lanes do next: prove, claim, fetch, submit (R4.4, R5.6, R9.1).
 
-use core::cmp::Reverse;
-
 use super::{Coordinator, NEVER};
 use crate::{
     claims::{End, Promise, Stage},
@@ -43,6 +41,9 @@ impl Coordinator {
     /// A proof is known that stands on what our lanes work on.
     fn drop_needless(&mut self, now: Millis, slot: Slot, task: usize, actions: &mut Vec<Action>) {
         let Some(round) = self.rounds.get(&slot).filter(|it| it.is_known(task)) else { return };
+        if round.spot(task).children().next().is_none() {
+            return;
+        }
         let needless = |it: &crate::claims::Live| {
             let found = round.find(it.task).filter(|&it| it != task && !round.is_known(it));
             it.slot == slot && found.is_some_and(|it| round.known_above(it) == Some(task))
@@ -74,6 +75,9 @@ impl Coordinator {
 
     /// Claims whose inputs are all accepted go to the prover.
     pub(super) fn prove(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if !self.due.inputs && !self.claims.is_changed() {
+            return;
+        }
         let waits = |it: &crate::claims::Live| matches!(it.stage, Stage::Inputs { .. });
         let waiting: Vec<_> = self
             .claims
@@ -112,8 +116,9 @@ impl Coordinator {
         let mut next = NEVER;
         for at in 0..self.active.len() {
             let slot = self.active[at];
-            let own = self.rounds.get(&slot).map(|it| it.own.clone()).unwrap_or_default();
-            for (lane, class) in own {
+            let Some(round) = self.rounds.get(&slot) else { continue };
+            let own = round.own.iter().filter(|it| self.claims.is_free(it.0)).copied();
+            for (lane, class) in own.collect::<Vec<_>>() {
                 next = next.min(self.offer_lane(now, slot, (lane, class), actions));
             }
         }
@@ -137,30 +142,61 @@ impl Coordinator {
             self.claim(slot, lane, task, actions);
             return NEVER;
         }
-        let round = &self.rounds[&slot];
-        let (mut best, mut next) = (None, NEVER);
-        for &task in &round.open {
-            let held = round.task(task).is_some_and(|it| it.holds.contains_key(&lane));
-            if held
-                || !round.can_prove(task, class, &self.params)
-                || !self.can_finish(round, task, lane)
-            {
-                continue;
+        match self.best_open(now, &self.rounds[&slot], (lane, class)) {
+            Some(task) => {
+                self.claim(slot, lane, task, actions);
+                NEVER
             }
-            let Some((at, rank)) = round.opens_at(task, lane, &self.params) else { continue };
-            if now < at {
-                next = next.min(at);
-                continue;
-            }
-            let key = (Reverse(round.spot(task).way_ms), rank, task);
-            if self.claims.lane_of(round.spot(task).id).is_none() && best.is_none_or(|it| key < it)
-            {
-                best = Some(key);
+            None => self.next_open(now, &self.rounds[&slot], (lane, class)),
+        }
+    }
+
+    /// What the lane claims now: the first of what it ranks for, unless somebody should take what
+    /// nobody who ranks for it took.
+    fn best_open(&self, now: Millis, round: &Round, who: (LaneId, Class)) -> Option<usize> {
+        let rank = |task: usize| {
+            let due = self.opens_for(round, task, who).filter(|(at, _)| *at <= now);
+            let free = || self.claims.lane_of(round.spot(task).id).is_none();
+            due.filter(|_| free()).map(|it| it.1)
+        };
+        let ranked = round.open.by_lane(who.0).find(|it| rank(it.2).is_some());
+        let begun = |task: usize| round.open_to_all_at(task, &self.params) <= now;
+        let left = round.open.by_way().take_while(|it| begun(it.1));
+        let left = left.filter(|it| round.stranger_at(it.1, &self.params) <= now);
+        let left = left.take_while(|it| ranked.is_none_or(|best| it.0 < best.0));
+        let left = left.filter_map(|(way, task)| Some((way, rank(task)?, task)));
+        left.min().into_iter().chain(ranked).min().map(|it| it.2)
+    }
+
+    /// When the first task opens for the lane that it may not claim yet. What it does not rank for
+    /// opens near the deadline: until then it is enough to look again when that may be.
+    fn next_open(&self, now: Millis, round: &Round, who: (LaneId, Class)) -> Millis {
+        let opens = |task| self.opens_for(round, task, who).map(|it| it.0).filter(|&it| now < it);
+        let mut next = round.open.by_lane(who.0).filter_map(|it| opens(it.2)).min();
+        for (_, task) in round.open.by_way() {
+            let late = round.open_to_all_at(task, &self.params);
+            let stranger = round.stranger_at(task, &self.params);
+            let at = [late, stranger].into_iter().find(|&it| now < it);
+            next = next.into_iter().chain(at.or_else(|| opens(task))).min();
+            if now < late {
+                break;
             }
         }
-        let Some((_, _, task)) = best else { return next };
-        self.claim(slot, lane, task, actions);
-        NEVER
+        next.unwrap_or(NEVER)
+    }
+
+    /// From when on the lane may claim the task, and its rank.
+    fn opens_for(
+        &self,
+        round: &Round,
+        task: usize,
+        (lane, class): (LaneId, Class),
+    ) -> Option<(Millis, usize)> {
+        let held = round.task(task).is_some_and(|it| it.holds.contains_key(&lane));
+        let able = !held
+            && round.can_prove(task, class, &self.params)
+            && self.can_finish(round, task, lane);
+        if able { round.opens_at(task, lane, &self.params) } else { None }
     }
 
     /// Whether the lane, as fast as it was measured, would be done before its claim's cap (R5.6).

@@ -77,12 +77,15 @@ impl Round {
 
     /// A proof was announced; false if we heard so before.
     pub(crate) fn on_made(&mut self, now: Millis, made: &Message, params: &Params) -> bool {
-        let Message::Made { task, lane, seq, .. } = *made else { return false };
+        let Message::Made { task, statement, lane, seq, .. } = *made else { return false };
         let Some(found) = self.find(task) else { return false };
-        let news = self.track(now, found, params).on_made(now, made);
-        if !news {
+        let it = self.track(now, found, params);
+        let before = it.offers.get(&lane).map(|it| it.statement);
+        if !it.on_made(now, made) {
             return false;
         }
+        self.note_statement(found, statement, before);
+        self.known_depth = self.known_depth.min(self.spot(found).depth);
         self.track_parents(now, found, params);
         self.note_name(found, lane);
         if self.claimed.get(&lane) == Some(&found) {

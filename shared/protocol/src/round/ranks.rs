@@ -1,6 +1,6 @@
 //! Who may make a proof and when, and who keeps it (R4.2 to R4.4, R5.2).
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{ANSWERERS, Round, Task};
 use crate::{
@@ -14,7 +14,7 @@ pub(crate) enum Keepers {
     /// All that can be counted on: the root goes to everybody.
     Everybody,
     /// These.
-    Lanes(BTreeSet<LaneId>),
+    Lanes(Vec<LaneId>),
 }
 
 /// Ranks' waits for which whoever has no right leaves a task to a free lane that has it.
@@ -57,7 +57,7 @@ impl Round {
         let able: Vec<LaneId> = a.into_iter().chain(second).filter(able).collect();
         let mut first = named.clone();
         first.extend(able);
-        let rest = self.deal.walk(class, i).filter(move |it| !named.contains(it));
+        let rest = self.deal.read(class, i).filter(move |it| !named.contains(it));
         let rest = rest.filter(move |it| Some(*it) != a && Some(*it) != second);
         first.into_iter().chain(rest)
     }
@@ -66,7 +66,7 @@ impl Round {
     /// are not shut out: if everybody able were lost, or believed the others to be alive, the task
     /// would wait for ever.
     fn first_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
-        let (mut order, mut last) = (Vec::new(), Vec::new());
+        let (mut order, mut last) = (Vec::with_capacity(it.reach), Vec::new());
         for lane in self.walk(task, it.place, it.makers) {
             if !self.out.contains(&lane) {
                 order.push(lane);
@@ -82,13 +82,22 @@ impl Round {
         order
     }
 
+    /// The lanes that follow a task, best first.
+    pub(super) fn ranks(&self, task: usize) -> &[LaneId] {
+        self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default()
+    }
+
     /// Reads the ranks anew; gives the lanes that did not follow the task before.
     pub(crate) fn rerank(&mut self, task: usize) -> Vec<LaneId> {
         let Some(it) = self.tasks.get(&task) else { return Vec::new() };
         let order = self.first_ranks(task, it);
         let new = order.iter().copied().filter(|lane| !it.order.contains(lane)).collect();
-        if let Some(it) = self.tasks.get_mut(&task) {
-            it.order = order;
+        if order != it.order {
+            if let Some(it) = self.tasks.get_mut(&task) {
+                it.order = order;
+            }
+            self.reranked = true;
+            self.reopen(task);
         }
         new
     }
@@ -197,16 +206,18 @@ impl Round {
         if self.root() == task {
             return Keepers::Everybody;
         }
-        let parents: Vec<usize> = self.layout.parents(task).collect();
-        let mut keepers = BTreeSet::new();
-        for parent in parents {
+        let layout = Arc::clone(&self.layout);
+        let mut keepers = Vec::new();
+        for parent in layout.parents(task) {
             self.track(now, parent, params);
             if self.spot(parent).subtree().is_none() && !self.is_known(parent) {
                 self.find_makers(parent);
             }
-            let order = self.tasks.get(&parent).map(|it| it.order.as_slice()).unwrap_or_default();
+            let order = self.ranks(parent);
             keepers.extend(order.iter().copied().filter(|&it| self.is_alive(it)));
         }
+        keepers.sort_unstable();
+        keepers.dedup();
         Keepers::Lanes(keepers)
     }
 
@@ -242,23 +253,23 @@ impl Round {
             return true;
         }
         let ours = |parent: usize| {
-            let order = self.tasks.get(&parent).map(|it| it.order.as_slice()).unwrap_or_default();
+            let order = self.ranks(parent);
             order.iter().any(|&it| self.is_own(it))
         };
         self.layout.parents(task).any(ours)
     }
 
     /// Provers that follow a task, without ourselves.
-    pub(crate) fn followers(&self, task: usize) -> BTreeSet<ProverId> {
-        let order = self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default();
+    pub(crate) fn followers(&self, task: usize) -> Vec<ProverId> {
+        let order = self.ranks(task);
         let others = order.iter().filter(|&&it| !self.is_own(it) && self.is_alive(it));
         others.map(|it| it.prover()).collect()
     }
 
     /// Followers of the crown task above a subtree that we follow only because others were lost:
     /// they know whether it is finished when nobody else who knows is left.
-    pub(crate) fn above_moved(&self, task: usize) -> BTreeSet<ProverId> {
-        let Some(subtree) = self.spot(task).subtree() else { return BTreeSet::new() };
+    pub(crate) fn above_moved(&self, task: usize) -> Vec<ProverId> {
+        let Some(subtree) = self.spot(task).subtree() else { return Vec::new() };
         let early = |(lane, _): &(LaneId, Class)| {
             self.deal.early(*lane).is_some_and(|it| match self.spot(task).vm() {
                 Some(vm) => it.vms.binary_search(&vm).is_ok(),
@@ -266,7 +277,7 @@ impl Round {
             })
         };
         if self.own.iter().any(early) {
-            return BTreeSet::new();
+            return Vec::new();
         }
         let top = self.layout.at(self.layout.cut.subtrees[subtree].top);
         let above = self.layout.parents(top).chain(self.layout.parents(task));
@@ -280,7 +291,7 @@ impl Round {
 
     /// Lanes that follow the task before the first of ours; `usize::MAX` if none of ours does.
     pub(crate) fn place(&self, task: usize) -> usize {
-        let order = self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default();
+        let order = self.ranks(task);
         order.iter().position(|&it| self.is_own(it)).unwrap_or(usize::MAX)
     }
 
@@ -291,7 +302,7 @@ impl Round {
             return;
         }
         self.moved.insert(subtree, lane);
-        let layout = std::sync::Arc::clone(&self.layout);
+        let layout = Arc::clone(&self.layout);
         for &place in &layout.cut.subtrees[subtree].nodes {
             self.rerank(layout.at(place));
         }

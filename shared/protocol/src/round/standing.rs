@@ -437,23 +437,21 @@ impl Round {
             (None, Some(subtree)) => (Class::Rollup, subtree),
             (None, None) => return false,
         };
-        let able = self.deal.walk(class, i).filter(|&it| self.is_eligible(it));
+        let able = self.deal.read(class, i).filter(|&it| self.is_eligible(it));
         new && able.take(self.reach(task, params)).any(|it| it == lane)
     }
 
     /// Reads the ranks of every task that this lane followed anew.
     pub(crate) fn rerank_all(&mut self, lane: LaneId) -> Vec<(usize, Vec<LaneId>)> {
-        let made = self.tasks.iter().filter(|(_, it)| it.offers.contains_key(&lane));
-        self.dirty.extend(made.map(|(&task, _)| task));
-        let followed = self.tasks.iter().filter(|(_, it)| it.order.contains(&lane));
-        let tasks: Vec<usize> = followed.map(|(&task, _)| task).collect();
+        let tasks = self.tasks.select(|it| it.order.contains(&lane));
+        self.dirty.extend(self.tasks.select(|it| it.offers.contains_key(&lane)));
         let changed = tasks.into_iter().map(|task| {
             self.dirty.insert(task);
             let early = self.is_early(task, ANSWERERS);
             let new = self.rerank(task);
             // Those before us were lost, maybe before they could tell the others.
             if !early && self.is_early(task, ANSWERERS) && !self.is_known(task) {
-                return (task, self.tasks[&task].order.clone());
+                return (task, self.ranks(task).to_vec());
             }
             (task, new)
         });

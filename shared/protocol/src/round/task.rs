@@ -1,7 +1,8 @@
 //! One proof to make, with everything heard about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::few::Few;
 use crate::{
     domain::{BlobId, LaneId, Millis, ProverId, StatementId},
     io::Message,
@@ -69,11 +70,11 @@ pub struct Task {
     /// Provers whose claim ran into its cap or that failed (R5.3).
     pub failures: BTreeSet<ProverId>,
     /// Live claims.
-    pub holds: BTreeMap<LaneId, Hold>,
+    pub holds: Few<LaneId, Hold>,
     /// Announced proofs by maker.
-    pub offers: BTreeMap<LaneId, Offer>,
+    pub offers: Few<LaneId, Offer>,
     /// Who said that it holds a checked copy.
-    pub holders: BTreeMap<StatementId, BTreeSet<ProverId>>,
+    pub holders: Few<StatementId, BTreeSet<ProverId>>,
     /// Whether an accepted proof is in the ledger.
     pub accepted: bool,
     /// Since when it can be claimed.
@@ -82,6 +83,8 @@ pub struct Task {
     pub rest_until: Millis,
     /// Whether the makers of both children were told of each other by us.
     pub introduced: bool,
+    /// Whether a proof of it existed when it was last refreshed.
+    pub(super) was_known: bool,
     /// When anything about it last changed.
     pub changed: Millis,
 }
@@ -95,13 +98,14 @@ impl Task {
             makers: [None, None],
             attempts: 0,
             failures: BTreeSet::new(),
-            holds: BTreeMap::new(),
-            offers: BTreeMap::new(),
-            holders: BTreeMap::new(),
+            holds: Few::new(),
+            offers: Few::new(),
+            holders: Few::new(),
             accepted: false,
             open_since: None,
             rest_until: Millis(0),
             introduced: false,
+            was_known: false,
             changed: now,
         }
     }

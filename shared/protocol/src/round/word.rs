@@ -31,7 +31,7 @@ impl Round {
     fn note_names(&mut self) {
         let lanes = |it: &Task| it.holds.keys().chain(it.offers.keys()).copied().collect();
         let heard: Vec<(usize, Vec<LaneId>)> =
-            self.tasks.iter().map(|(&task, it)| (task, lanes(it))).collect();
+            self.tasks.iter().map(|(task, it)| (task, lanes(it))).collect();
         for (task, lane) in
             heard.iter().flat_map(|(task, all)| all.iter().map(move |it| (task, it)))
         {
@@ -65,7 +65,7 @@ impl Round {
     }
 
     fn rerank_followed(&mut self) {
-        let tasks: Vec<usize> = self.tasks.keys().copied().collect();
+        let tasks = self.tasks.select(|_| true);
         for task in tasks {
             self.rerank(task);
             self.dirty.insert(task);
@@ -103,8 +103,13 @@ impl Round {
     }
 
     /// From when on everybody may take the task, whatever the ranks (R6.3).
-    pub(super) fn open_to_all_at(&self, task: usize, params: &Params) -> Millis {
+    pub(crate) fn open_to_all_at(&self, task: usize, params: &Params) -> Millis {
         opens_at(params, &self.windows, self.spot(task).way_ms)
+    }
+
+    /// From when on lanes without a rank may take the task, for all that its place says.
+    pub(crate) fn stranger_at(&self, task: usize, params: &Params) -> Millis {
+        self.open_to_all_at(task, params).after(2 * params.p50(self.spot(task).node.kind))
     }
 
     /// Until when somebody else has the task to itself.

@@ -70,6 +70,8 @@ pub struct Layout {
     more: BTreeMap<u32, Vec<u32>>,
     /// Task numbers in the order of their ids.
     sorted: Vec<u32>,
+    /// Where the ids with each beginning begin in it.
+    begins: Vec<u32>,
 }
 
 impl Layout {
@@ -84,6 +86,7 @@ impl Layout {
             places: Vec::with_capacity(ids.len()),
             more: BTreeMap::new(),
             sorted: Vec::new(),
+            begins: Vec::new(),
             vms: 0,
             vm_tasks: Vec::new(),
             tree,
@@ -97,6 +100,7 @@ impl Layout {
         let mut sorted: Vec<u32> = (0..).take(layout.spots.len()).collect();
         sorted.sort_unstable_by_key(|&it| layout.spots[it as usize].id);
         layout.sorted = sorted;
+        layout.index();
         assert_eq!(layout.places.len(), layout.tree.nodes().len(), "every place has a task");
         Some(layout)
     }
@@ -156,11 +160,31 @@ impl Layout {
         }
     }
 
+    /// As many beginnings as there are tasks: ids are hashes, so each has about one.
+    fn index(&mut self) {
+        self.begins = vec![0; self.spots.len().next_power_of_two() + 1];
+        for spot in &self.spots {
+            let at = self.beginning(spot.id) + 1;
+            self.begins[at] += 1;
+        }
+        for at in 1..self.begins.len() {
+            self.begins[at] += self.begins[at - 1];
+        }
+    }
+    fn beginning(&self, id: TaskId) -> usize {
+        let [a, b, c, d, ..] = id.0;
+        let first = u64::from(u32::from_be_bytes([a, b, c, d]));
+        usize::try_from((first * (self.begins.len() as u64 - 1)) >> 32).unwrap_or(0)
+    }
+
     /// Number of the task with this id.
     #[must_use]
     pub fn find(&self, id: TaskId) -> Option<usize> {
         let at = |it: &u32| self.spots[*it as usize].id.cmp(&id);
-        self.sorted.binary_search_by(at).ok().map(|it| self.sorted[it] as usize)
+        let beginning = self.beginning(id);
+        let (from, to) = (self.begins[beginning], self.begins[beginning + 1]);
+        let near = &self.sorted[from as usize..to as usize];
+        near.binary_search_by(at).ok().map(|it| near[it] as usize)
     }
     /// The task of a vm proof.
     #[must_use]
@@ -182,6 +206,14 @@ impl Layout {
         let number = u32::try_from(task).unwrap_or(NONE);
         let more = self.more.get(&number).into_iter().flatten();
         some(self.spots[task].parent).into_iter().chain(more.map(|&it| it as usize))
+    }
+    /// No task below this one has a smaller number; 0 where tasks have several places.
+    pub(crate) fn first_below(&self, task: usize) -> usize {
+        if !self.more.is_empty() {
+            return 0;
+        }
+        let way = core::iter::successors(Some(task), |&it| self.spots[it].children().next());
+        way.last().unwrap_or(task)
     }
     /// Whether the task is one of the nodes near the root that several lanes start at once (R4.3).
     #[must_use]

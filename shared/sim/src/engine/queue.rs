@@ -1,30 +1,45 @@
 //! The event queue: time order first, insertion order second. Nothing else may break a tie.
 //!
-//! One bucket per millisecond for the next [`NEAR_MS`], a map of buckets for what is later. Beats
-//! and messages, which are nearly everything, cost one push into a vector each.
+//! One list per millisecond for the next [`NEAR_MS`], a map of lists for what is later. All lists
+//! lie in one pool whose places are used again, so that beats and messages, which are nearly
+//! everything, touch little memory.
 
 use std::collections::BTreeMap;
 
 use protocol::Millis;
 
-/// Width of the near buckets in milliseconds: three beats of five seconds. A power of two.
+/// Width of the near lists in milliseconds: three beats of five seconds. A power of two.
 const NEAR_MS: u64 = 16_384;
 const WORDS: usize = (NEAR_MS / 64) as usize;
-/// Room that an emptied bucket keeps; a burst's is given back.
-const ROOM_KEPT: usize = 256;
+const NONE: u32 = u32::MAX;
+
+/// Events of one instant: the first and the last one's place in the pool.
+#[derive(Clone, Copy)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: List = List { first: NONE, last: NONE };
+
+struct Place<E> {
+    event: Option<E>,
+    next: u32,
+}
 
 /// Events waiting for their time.
 pub(crate) struct Queue<E> {
     /// The instant whose events are being handed out.
     now: u64,
-    /// Events of `now` that are still to be handed out, last one first.
-    current: Vec<E>,
-    /// Pushed for `now` while its events were handed out.
-    fresh: Vec<E>,
-    near: Vec<Vec<E>>,
-    /// One bit per near bucket that is not empty.
+    /// Events of `now`, those that were pushed while others were handed out at the end.
+    current: List,
+    near: Vec<List>,
+    /// One bit per near list that is not empty.
     filled: Vec<u64>,
-    far: BTreeMap<u64, Vec<E>>,
+    far: BTreeMap<u64, List>,
+    pool: Vec<Place<E>>,
+    /// The first free place of the pool.
+    free: u32,
 }
 
 const fn place(at: u64) -> usize {
@@ -36,41 +51,60 @@ impl<E> Queue<E> {
     pub(crate) fn new(now: Millis) -> Self {
         Self {
             now: now.0,
-            current: Vec::new(),
-            fresh: Vec::new(),
-            near: (0..NEAR_MS).map(|_| Vec::new()).collect(),
+            current: EMPTY,
+            near: vec![EMPTY; place(NEAR_MS - 1) + 1],
             filled: vec![0; WORDS],
             far: BTreeMap::new(),
+            pool: Vec::new(),
+            free: NONE,
         }
     }
 
     /// Schedules `event`; what should have happened already happens now.
     pub(crate) fn push(&mut self, at: Millis, event: E) {
         let at = at.0.max(self.now);
-        if at == self.now {
-            self.fresh.push(event);
+        let number = self.keep(event);
+        let list = if at == self.now {
+            &mut self.current
         } else if at - self.now < NEAR_MS {
             let place = place(at);
-            self.near[place].push(event);
             self.filled[place / 64] |= 1 << (place % 64);
+            &mut self.near[place]
         } else {
-            self.far.entry(at).or_default().push(event);
+            self.far.entry(at).or_insert(EMPTY)
+        };
+        if list.first == NONE {
+            list.first = number;
+        } else {
+            self.pool[list.last as usize].next = number;
         }
+        list.last = number;
+    }
+
+    /// Puts an event into the pool.
+    fn keep(&mut self, event: E) -> u32 {
+        let new = Place { event: Some(event), next: NONE };
+        let number = self.free;
+        if let Some(place) = self.pool.get_mut(number as usize) {
+            self.free = place.next;
+            *place = new;
+            return number;
+        }
+        self.pool.push(new);
+        u32::try_from(self.pool.len() - 1).unwrap_or(NONE)
     }
 
     /// The earliest event.
     pub(crate) fn pop(&mut self) -> Option<(Millis, E)> {
-        loop {
-            if let Some(event) = self.current.pop() {
-                return Some((Millis(self.now), event));
-            }
-            if !self.fresh.is_empty() {
-                core::mem::swap(&mut self.current, &mut self.fresh);
-                self.current.reverse();
-                continue;
-            }
+        if self.current.first == NONE {
             self.advance()?;
         }
+        let number = self.current.first;
+        let place = &mut self.pool[number as usize];
+        let event = place.event.take()?;
+        self.current.first = core::mem::replace(&mut place.next, self.free);
+        self.free = number;
+        Some((Millis(self.now), event))
     }
 
     /// Goes to the next instant that has events. What was pushed from afar came first.
@@ -79,20 +113,22 @@ impl<E> Queue<E> {
         assert!(self.now < next, "time never goes back");
         self.now = next;
         let place = place(next);
-        self.current.shrink_to(ROOM_KEPT);
-        if let Some(far) = self.far.remove(&next) {
-            self.current.extend(far);
-        }
-        self.current.append(&mut self.near[place]);
-        self.near[place].shrink_to(ROOM_KEPT);
+        let near = core::mem::replace(&mut self.near[place], EMPTY);
         self.filled[place / 64] &= !(1 << (place % 64));
-        self.current.reverse();
+        self.current = match self.far.remove(&next) {
+            None => near,
+            Some(far) if near.first == NONE => far,
+            Some(far) => {
+                self.pool[far.last as usize].next = near.first;
+                List { first: far.first, last: near.last }
+            }
+        };
         Some(())
     }
 
     /// When the earliest event is due.
     pub(crate) fn next_at(&self) -> Option<Millis> {
-        if !self.current.is_empty() || !self.fresh.is_empty() {
+        if self.current.first != NONE {
             return Some(Millis(self.now));
         }
         let far = self.far.first_key_value().map(|(&at, _)| at);

@@ -205,9 +205,16 @@ impl Agent {
         is_open: impl Fn(&Coordinator, Slot) -> bool,
     ) -> Vec<Arc<Packet>> {
         let Some(machine) = &self.machine else { return Vec::new() };
-        let open = |it: &Said| is_open(machine, it.packet.message.slot());
-        self.said.retain(open);
-        self.beats.retain(open);
+        let mut last = None;
+        let mut open = |it: &Said| {
+            let slot = it.packet.message.slot();
+            let known = last.filter(|(known, _)| *known == slot).map(|it| it.1);
+            let open = known.unwrap_or_else(|| is_open(machine, slot));
+            last = Some((slot, open));
+            open
+        };
+        self.said.retain(&mut open);
+        self.beats.retain(&mut open);
         let meant = |it: &&Said| match &it.to {
             Audience::Everyone => true,
             Audience::Provers(list) => list.binary_search(&to).is_ok(),

@@ -128,13 +128,12 @@ impl World {
         }
         let block = &self.l1.all[index(place)];
         let Some(machine) = &self.agents[agent].machine else { return };
-        let (mut once, mut again) = (machine.clone(), machine.clone());
-        let mut actions = Vec::new();
-        once.step(self.now, block.input(), &mut actions);
-        again.step(self.now, block.input(), &mut actions);
-        again.step(self.now, Input::L1Undo { hash: block.hash }, &mut actions);
-        again.step(self.now, block.input(), &mut actions);
-        if machine::facts(&once) != machine::facts(&again) {
+        let (mut machine, mut actions) = (machine.clone(), Vec::new());
+        machine.step(self.now, block.input(), &mut actions);
+        let once = machine::facts(&machine);
+        machine.step(self.now, Input::L1Undo { hash: block.hash }, &mut actions);
+        machine.step(self.now, block.input(), &mut actions);
+        if machine::facts(&machine) != once {
             let what = format!("L1 block {}", block.number);
             self.broken(agent, Invariant::UndoExact, &what);
         }

@@ -34,7 +34,9 @@ impl World {
                 }
             }
         }
-        self.agents[agent].remember(Said { packet, to });
+        if self.reconnects {
+            self.agents[agent].remember(Said { packet, to });
+        }
     }
 
     fn transmit(&mut self, from: usize, to: usize, packet: &Arc<Packet>) {

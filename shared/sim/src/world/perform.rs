@@ -20,6 +20,9 @@ impl World {
     /// One step and its actions. A crash may fall between any two of them.
     pub(super) fn feed(&mut self, agent: usize, input: Input) {
         let Some(machine) = self.agents[agent].machine.as_mut() else { return };
+        if let Some(told) = self.told.get_mut(agent) {
+            told.push((self.now, input.clone()));
+        }
         let mut actions = core::mem::take(&mut self.actions);
         machine.step(self.now, input, &mut actions);
         if self.options.mutation != Mutation::None {

@@ -79,10 +79,12 @@ impl World {
             counts: super::Counts::default(),
             over: false,
             orderly: is_orderly(&options),
+            reconnects: reconnects(&options),
             story: Story::default(),
             books: Books::default(),
             timeline: Vec::new(),
             actions: Vec::new(),
+            told: Vec::new(),
             options,
         };
         world.l1.pays_twice = super::conduct::mistake::pays_twice(world.options.mutation);
@@ -166,6 +168,11 @@ fn is_orderly(options: &WorldOptions) -> bool {
     let steady =
         options.prover.crash_every == 0 && options.l1.reorg == 0 && options.kills.is_empty();
     heard && steady && options.behaviours.is_empty() && options.prover.late_plan == 0
+}
+
+/// Whether an agent or a link comes back.
+const fn reconnects(options: &WorldOptions) -> bool {
+    0 < options.mesh.cut || 1 < options.mesh.groups || 0 < options.prover.crash_every
 }
 
 /// The first agent has lanes of class vm if anybody has; the others are spread evenly.
