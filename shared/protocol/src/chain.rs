@@ -191,6 +191,12 @@ impl Chain {
     pub fn prover(&self, prover: ProverId) -> Option<&Registration> {
         self.registry.prover(prover)
     }
+    /// Whether this address is another registered prover's than this one's.
+    #[must_use]
+    pub fn pays_another(&self, payee: Address, than: ProverId) -> bool {
+        let own = self.prover(than).is_some_and(|it| it.payout == payee);
+        !own && self.registry.paid_at(payee).next().is_some()
+    }
     /// The set of the slot's epoch: what was registered at its snapshot block (R1.3), with what
     /// each lane may do (R1.4). Coverage is not read from L1: nobody is suspended.
     #[must_use]

@@ -112,9 +112,33 @@ impl Coordinator {
                 it.holders.get(&statement).is_some_and(|it| !it.is_empty())
             };
             let kept = self.rounds[&live.slot].task(task).is_some_and(held);
+            if late && kept {
+                let silent = missing.iter().flatten().copied().collect::<Vec<_>>();
+                silent
+                    .into_iter()
+                    .for_each(|it| self.answered(now, (live.slot, it), false, actions));
+            }
             if missing.is_some_and(|it| it.is_empty()) || (late && kept) {
                 self.claims.finish(now, (lane, live.seq), Previous::Delivered, actions);
             }
+        }
+    }
+
+    /// A prover acknowledged a proof of ours, or never did: who keeps nothing is not counted on.
+    pub(super) fn answered(
+        &mut self,
+        now: Millis,
+        (slot, prover): (Slot, ProverId),
+        answered: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(round) = self.rounds.get_mut(&slot) else { return };
+        let lanes = round.on_answer(now, prover, answered);
+        self.due.deliveries |= !lanes.is_empty();
+        for lane in lanes {
+            let Some(round) = self.rounds.get_mut(&slot) else { return };
+            let changed = round.rerank_all(lane);
+            self.tell_new_ranks(slot, changed, actions);
         }
     }
 

@@ -128,6 +128,7 @@ impl Coordinator {
                     round.hold_copy(statement, task, from);
                     self.due.deliveries |= core::mem::take(&mut round.reranked);
                     self.due.held.push((slot, task));
+                    self.answered(now, (slot, from), true, actions);
                 }
             }
         }
@@ -142,6 +143,7 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
         round.on_made(now, &message, &self.params);
+        self.refuse_copies(now, (slot, found), (task, statement), actions);
         self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
         let ours = self.own == Some(lane.prover());
         if self.ledger.find(task, statement).is_some() && !ours {

@@ -3,7 +3,7 @@
 use super::Coordinator;
 use crate::{
     claims::{End, Stage},
-    domain::{BlobId, LaneId, Millis, Slot, TaskId},
+    domain::{BlobId, LaneId, Millis, Slot, StatementId, TaskId},
     io::{Action, Previous, ProverEvent, Record},
     ledger::{Origin, Proof},
 };
@@ -104,7 +104,12 @@ impl Coordinator {
         if self.ledger.find(task, statement).is_none() {
             return;
         }
-        if let Some((lane, cost)) = maker {
+        for &(slot, number) in &found {
+            self.refuse_copies(now, (slot, number), (task, statement), actions);
+        }
+        if let Some((lane, cost)) =
+            maker.filter(|it| !self.chain.pays_another(credit.payee, it.0.prover()))
+        {
             self.ledger.attribute(task, statement, lane, cost);
         }
         for (slot, task) in found {
@@ -112,6 +117,30 @@ impl Coordinator {
         }
         if let Some(lane) = self.claims.lane_of(task) {
             self.end_own(now, lane, End::plain(Previous::Released), actions);
+        }
+    }
+
+    /// Whoever announces a proof that pays somebody else did not make it: its word counts for
+    /// nothing in the slot (R10.3).
+    pub(super) fn refuse_copies(
+        &mut self,
+        now: Millis,
+        (slot, number): (Slot, usize),
+        (task, statement): (TaskId, StatementId),
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(proof) = self.ledger.find(task, statement) else { return };
+        let payee = proof.credit.payee;
+        let Some(round) = self.rounds.get(&slot) else { return };
+        let announced = round.announcers(number, statement).into_iter();
+        let copies: Vec<LaneId> =
+            announced.filter(|it| self.chain.pays_another(payee, it.prover())).collect();
+        for lane in copies {
+            if let Some(round) = self.rounds.get_mut(&slot) {
+                round.refuse_copy(now, number, lane);
+            }
+            let text = format!("lane {lane} announced a proof that somebody else made");
+            actions.push(Action::Note { code: "PRF-001", text });
         }
     }
 

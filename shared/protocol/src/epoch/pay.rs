@@ -75,7 +75,7 @@ pub const fn credited_units(units: u64, below_root: Option<u8>, params: &Params)
 pub struct Coverage {
     /// Units dealt.
     pub dealt: u64,
-    /// Units dealt that the lane proved it made.
+    /// Units that the lane proved it made, of whatever tasks, up to those dealt.
     pub made: u64,
 }
 
@@ -103,41 +103,37 @@ impl Coverage {
     }
 }
 
-/// Coverage of every lane in one epoch.
+/// What every lane of one epoch was dealt, and what its prover made.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Duties {
-    lanes: BTreeMap<LaneId, Coverage>,
+    dealt: BTreeMap<LaneId, u64>,
+    credited: BTreeMap<ProverId, u64>,
 }
 
 impl Duties {
-    /// A slot settled by a network root dealt `units` to the lane, and the lane `made` them or not.
-    /// Slots that their leader proved alone are not brought here (R14).
-    pub fn dealt(&mut self, lane: LaneId, units: u64, made: Made) {
-        let coverage = self.lanes.entry(lane).or_default();
-        coverage.dealt += units;
-        match made {
-            Made::ByLane => coverage.made += units,
-            Made::ByOther => (),
-        }
+    /// A slot settled by a network root dealt `units` to the lane. Slots that their leader proved
+    /// alone are not brought here (R14).
+    pub fn dealt(&mut self, lane: LaneId, units: u64) {
+        *self.dealt.entry(lane).or_default() += units;
     }
-    /// The lane's coverage.
+    /// Such a slot credits the prover `units`, whatever it made: a lane that others were quicker
+    /// than, and that did as much for them, did its duty.
+    pub fn credited(&mut self, prover: ProverId, units: u64) {
+        *self.credited.entry(prover).or_default() += units;
+    }
+    /// The coverage of every lane that was dealt something. What a prover made fills its lanes in
+    /// their order.
     #[must_use]
-    pub fn of(&self, lane: LaneId) -> Coverage {
-        self.lanes.get(&lane).copied().unwrap_or_default()
+    pub fn coverage(&self) -> BTreeMap<LaneId, Coverage> {
+        let mut left = self.credited.clone();
+        let cover = |(&lane, &dealt): (&LaneId, &u64)| {
+            let left = left.entry(lane.prover()).or_default();
+            let made = dealt.min(*left);
+            *left -= made;
+            (lane, Coverage { dealt, made })
+        };
+        self.dealt.iter().map(cover).collect()
     }
-    /// All lanes that were dealt something.
-    pub fn lanes(&self) -> impl Iterator<Item = (LaneId, Coverage)> {
-        self.lanes.iter().map(|(&lane, &coverage)| (lane, coverage))
-    }
-}
-
-/// Who made units that a lane was dealt, by the credit tree.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Made {
-    /// The lane: the payee is its owner's.
-    ByLane,
-    /// Somebody else.
-    ByOther,
 }
 
 /// Units that a payee is credited in an epoch.

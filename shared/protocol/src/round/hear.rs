@@ -2,7 +2,7 @@
 
 use super::{Fetching, Hold, Round, standing::REFUSED_MAX, task::TRIES_IN_ALL};
 use crate::{
-    domain::{BlobId, LaneId, Millis},
+    domain::{BlobId, LaneId, Millis, StatementId},
     io::Message,
     params::Params,
 };
@@ -110,6 +110,38 @@ impl Round {
         }
     }
 
+    /// A lane's announcement was worth nothing: its claim ends, and its word counts less.
+    fn distrust(&mut self, now: Millis, task: usize, (lane, seq): (LaneId, u64), weight: u8) {
+        if let Some(standing) = self.standing_mut(now, lane) {
+            standing.refused = standing.refused.saturating_add(weight);
+        }
+        self.weigh(lane);
+        self.let_go(now, lane, seq.saturating_add(1));
+        if let Some(it) = self.tasks.get_mut(&task) {
+            it.attempts = it.attempts.saturating_add(1);
+        }
+        self.rerank_all(lane);
+        self.touch(task);
+    }
+
+    /// Lanes that announced this statement as theirs. Its credit names who made it.
+    pub(crate) fn announcers(&self, task: usize, statement: StatementId) -> Vec<LaneId> {
+        let offers = self.tasks.get(&task).into_iter().flat_map(|it| it.offers.iter());
+        let same =
+            offers.filter(|(_, it)| it.statement == statement && it.fetching != Fetching::Refused);
+        same.map(|(&lane, _)| lane).collect()
+    }
+
+    /// The lane announced a proof that somebody else made (R10.3).
+    pub(crate) fn refuse_copy(&mut self, now: Millis, task: usize, lane: LaneId) {
+        let offers = self.tasks.get_mut(&task).map(|it| &mut it.offers);
+        let Some(offer) = offers.and_then(|it| it.get_mut(&lane)) else { return };
+        offer.tries = TRIES_IN_ALL;
+        offer.fetching = Fetching::Refused;
+        let seq = offer.seq;
+        self.distrust(now, task, (lane, seq), REFUSED_MAX);
+    }
+
     /// Returns the makers whose announcement is refused by now; their claims end with it.
     pub(crate) fn fetch_failed(
         &mut self,
@@ -137,16 +169,7 @@ impl Round {
         self.timers.extend(again.map(|at| (at, task)));
         let weight = if bad { REFUSED_MAX } else { 1 };
         for &(lane, seq) in &refused {
-            if let Some(standing) = self.standing_mut(now, lane) {
-                standing.refused = standing.refused.saturating_add(weight);
-            }
-            self.weigh(lane);
-            self.let_go(now, lane, seq.saturating_add(1));
-            if let Some(it) = self.tasks.get_mut(&task) {
-                it.attempts = it.attempts.saturating_add(1);
-            }
-            self.rerank_all(lane);
-            self.touch(task);
+            self.distrust(now, task, (lane, seq), weight);
         }
         if !refused.is_empty() {
             self.miss_refused(task);

@@ -154,9 +154,9 @@ impl Round {
     }
 
     /// When an idle lane may claim an open task: rank r waits r × `rank_wait` for better ones,
-    /// one beat more while a lane that has the right is free to take it (R4.3, R4.4), and as long
-    /// as for inputs if it ran into a cap in this slot. In the hot crown all that have the right
-    /// start at once; near the deadline the right is everybody's (R6).
+    /// four of these waits more while a lane that has the right is free to take it (R4.3, R4.4), and
+    /// as long as for inputs if it ran into a cap in this slot. In the hot crown all that have the
+    /// right start at once; near the deadline the right is everybody's (R6).
     #[must_use]
     pub fn opens_at(&self, task: usize, lane: LaneId, params: &Params) -> Option<(Millis, usize)> {
         let it = self.tasks.get(&task)?;
@@ -168,13 +168,13 @@ impl Round {
             return Some((last.max(it.rest_until), usize::MAX));
         };
         let rights = self.rights(task, it, params);
-        let hot = self.layout.is_hot(task, params);
         let able = it.order.iter().filter(|&&other| self.is_eligible(other));
         let free = |other: &LaneId| !self.is_busy(*other) && !it.holds.contains_key(other);
         let held_back = rights <= rank && able.take(rights).any(free);
         let capped = self.standing(lane).is_some_and(|it| it.capped);
         let stranger = it.order.len() <= rank && !self.missing.contains_key(&task);
         let strange = if stranger { twice } else { 0 };
+        let hot = self.layout.is_hot(task, params);
         let steps = if hot { rank.saturating_sub(rights.saturating_sub(1)) } else { rank };
         let wait = steps as u64 * params.rank_wait_ms
             + if held_back { HELD_BACK_RANKS * params.rank_wait_ms } else { 0 }

@@ -41,6 +41,8 @@ pub struct Standing {
     pub capped: bool,
     /// Announced proofs of it that were refused, or could not be had.
     pub refused: u8,
+    /// Proofs of ours that its prover should keep and never acknowledged (R5.2).
+    pub deaf: u8,
 }
 
 impl Standing {
@@ -57,6 +59,7 @@ impl Standing {
             fell: false,
             capped: false,
             refused: 0,
+            deaf: 0,
         }
     }
     /// How long without a beat makes it silent: at the start of a round twice as long, because
@@ -83,6 +86,9 @@ pub(super) const REFUSED_MAX: u8 = 2;
 /// From this many notices on that the accused refuted at once, a prover's notices count for nothing
 /// in the slot: one may be a lane that came back at that moment, or beats lost on their way.
 const FALSE_WORDS_MAX: u8 = 3;
+
+/// From this many proofs on that a prover never acknowledged it is not counted on.
+const DEAF_MAX: u8 = 2;
 
 /// What stands in both lists, which are sorted.
 fn common<'a>(a: &'a [u32], b: &'a [u32]) -> impl Iterator<Item = usize> + use<'a> {
@@ -112,12 +118,39 @@ impl Round {
     }
     /// Brings the list of those that cannot be counted on up to date.
     pub(super) fn weigh(&mut self, lane: LaneId) {
-        let unfit = |it: &Standing| it.lost || it.fell || it.capped || 0 < it.refused;
+        let unfit = |it: &Standing| {
+            it.lost || it.fell || it.capped || 0 < it.refused || DEAF_MAX <= it.deaf
+        };
         if self.standings.get(&lane).is_some_and(unfit) {
             self.out.insert(lane);
         } else {
             self.out.remove(&lane);
         }
+    }
+    /// A prover that should keep a proof of ours never said that it does, or says it now. Gives its
+    /// lanes whose ranks change by it.
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Millis,
+        prover: ProverId,
+        answered: bool,
+    ) -> Vec<LaneId> {
+        let lanes = self.deal.lanes().range(LaneId::new(prover, 0)..);
+        let lanes = lanes.map(|it| *it.0).take_while(|it| it.prover() == prover);
+        let mut changed = Vec::new();
+        for lane in lanes.collect::<Vec<_>>() {
+            let deaf = self.standings.get(&lane).map_or(0, |it| it.deaf);
+            let now_deaf = if answered { 0 } else { deaf.saturating_add(1) };
+            let before = self.is_eligible(lane);
+            if now_deaf != deaf
+                && let Some(it) = self.standing_mut(now, lane)
+            {
+                it.deaf = now_deaf;
+                self.weigh(lane);
+            }
+            changed.extend((before != self.is_eligible(lane)).then_some(lane));
+        }
+        changed
     }
     /// Whether the lane is not lost.
     #[must_use]

@@ -517,3 +517,17 @@ fn an_announcement_is_replaced_only_by_a_later_claims() {
     assert_eq!(known(&round, "base/0").offers[&lane(1)].blob, BlobId([6; 32]));
     assert!(make(&mut round, 2, "base/0", 2, 1), "another lane's is another");
 }
+
+/// R5.2: a prover that keeps nothing is not counted on until it answers.
+#[test]
+fn a_prover_that_never_acknowledges_is_not_counted_on_until_it_does() {
+    let mut round = round(5, &[0, 0]);
+    let deaf = known(&round, "base/0").order[0];
+    assert_eq!(round.on_answer(Millis(1), deaf.prover(), true), []);
+    assert_eq!(round.on_answer(Millis(1), deaf.prover(), false), []);
+    assert!(round.is_eligible(deaf), "one copy may have been lost");
+    assert_eq!(round.on_answer(Millis(2), deaf.prover(), false), [deaf]);
+    assert!(!round.is_eligible(deaf) && round.is_alive(deaf));
+    assert_eq!(round.on_answer(Millis(3), deaf.prover(), true), [deaf]);
+    assert!(round.is_eligible(deaf));
+}

@@ -6,7 +6,7 @@ use crate::{Behaviour, World, WorldOptions, report::pay::pay};
 const SLOTS: u64 = 6;
 /// Provers, and txs of each block: as many subtrees as lanes, so that everybody has a duty.
 const AGENTS: u64 = 20;
-const TXS: u64 = 10;
+const TXS: u64 = 20;
 /// Thousandths of dishonest agents; of those who claim and never deliver (issue: 20 %).
 const DISHONEST: u64 = 300;
 const DISHONEST_LAZY: u64 = 200;
@@ -62,7 +62,8 @@ pub fn income(kind: Behaviour, seed: u64) -> [Income; 2] {
         agents: [AGENTS; 2],
         slots: SLOTS,
         txs: [TXS; 2],
-        calls: [1, 1],
+        vm: 1_000,
+        calls: [3, 3],
         behaviours: vec![(kind, share)],
         twins: 0,
         ..WorldOptions::calm()
@@ -72,10 +73,11 @@ pub fn income(kind: Behaviour, seed: u64) -> [Income; 2] {
         // Snipers are fast; whether sniping pays shows beside honest lanes as fast as they.
         options.prover.speeds = vec![[1_000, 500]];
     }
+    let params = options.params.clone();
     let mut world = World::new(seed, options);
     world.keep_account();
     let (outcome, account, kinds) = world.run_with_account();
-    let paid = pay(&account);
+    let paid = pay(&account, &params);
     let settled_thousandths = (outcome.slots * 1_000).checked_div(SLOTS).unwrap_or(0).min(1_000);
     [Behaviour::Honest, kind].map(|it| {
         let (mut lanes, mut earned, mut slashed) = (0, 0, 0);

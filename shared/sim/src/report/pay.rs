@@ -1,33 +1,39 @@
-//! What provers earn in an epoch (R9.3, R10): one function, as the protocol's own will be.
+//! What provers earn in an epoch: the protocol's own pay (R9.3, R10), from the books of a world.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{LaneId, ProverId, Slot};
+use protocol::{
+    LaneId, Params, ProverId, Slot,
+    epoch::{
+        Epoch,
+        fault::{Fault, no_show},
+        pay::{Coverage, Duties, Earned, List},
+    },
+};
+
+use crate::world::l1::payout_of;
 
 /// Pay of one unit, in thousandths of the epoch's token; only ratios matter.
 pub(crate) const UNIT_PAY: u64 = 1_000;
-/// Coverage from which pay is full, and the share of a taken-over unit, in thousandths.
-const COVERAGE_FULL: u64 = 900;
-const TAKEOVER_SHARE: u64 = 700;
-/// Part of the bond that an epoch without any coverage burns, in thousandths (R10.2).
-const NO_SHOW: u64 = 250;
 
 /// One proof under a settled root.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Share {
     pub(crate) slot: Slot,
     pub(crate) units: u64,
     pub(crate) maker: ProverId,
     /// The lane it was dealt to; `None` in the crown.
     pub(crate) dealt: Option<LaneId>,
+    /// Who had the right to make it: the dealt lane's prover, in the crown the children's makers.
+    pub(crate) rights: Vec<ProverId>,
 }
 
 /// All that an epoch's pay follows from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     pub(crate) shares: Vec<Share>,
-    /// Lanes that were lost or ran into a cap: taking over from them pays in full.
-    pub(crate) excused: BTreeSet<(Slot, LaneId)>,
+    /// Who had a lane that was lost or ran into a cap: taking over from them pays in full.
+    pub(crate) excused: BTreeSet<(Slot, ProverId)>,
     /// Lanes with two different claims under one number.
     pub(crate) equivocators: BTreeSet<LaneId>,
     /// Every lane of the epoch.
@@ -41,54 +47,58 @@ pub(crate) struct Pay {
     pub(crate) slashed: u64,
 }
 
-/// Pays everybody.
-pub(crate) fn pay(account: &Account) -> BTreeMap<ProverId, Pay> {
-    let mut duty: BTreeMap<ProverId, [u64; 2]> = BTreeMap::new();
-    let mut milliunits: BTreeMap<ProverId, u64> = BTreeMap::new();
-    for share in &account.shares {
-        let own = share.dealt.is_none_or(|it| it.prover() == share.maker);
-        if let Some(lane) = share.dealt {
-            let duty = duty.entry(lane.prover()).or_default();
-            duty[0] += share.units;
-            duty[1] += if own { share.units } else { 0 };
+impl Account {
+    fn duties(&self) -> Duties {
+        let mut duties = Duties::default();
+        for it in &self.shares {
+            duties.credited(it.maker, it.units);
+            it.dealt.into_iter().for_each(|lane| duties.dealt(lane, it.units));
         }
-        let free = share.dealt.is_none_or(|it| account.excused.contains(&(share.slot, it)));
-        let rate = if own || free { 1_000 } else { TAKEOVER_SHARE };
-        *milliunits.entry(share.maker).or_default() += share.units * rate;
+        duties
     }
-    let lanes: BTreeMap<ProverId, u64> =
-        account.lanes.iter().fold(BTreeMap::new(), |mut sum, it| {
-            *sum.entry(it.prover()).or_default() += 1;
-            sum
-        });
-    let all: u64 = account.shares.iter().map(|it| it.units * UNIT_PAY).sum();
-    let bond = all / (account.lanes.len() as u64).max(1);
-    let mut result = BTreeMap::new();
-    for (prover, lanes) in lanes {
-        let [dealt, made] = duty.get(&prover).copied().unwrap_or_default();
-        let factor = factor(dealt, made);
-        let earned =
-            milliunits.get(&prover).copied().unwrap_or(0) / 1_000 * UNIT_PAY * factor / 1_000;
-        let caught = account.equivocators.iter().filter(|it| it.prover() == prover).count() as u64;
-        let absent =
-            if 0 < dealt && made == 0 { (lanes - caught) * bond * NO_SHOW / 1_000 } else { 0 };
-        let slashed = caught * bond + absent;
-        result.insert(prover, Pay { earned, slashed });
+
+    /// The epoch's list: every slot's pool is worth its units.
+    fn list(&self) -> List {
+        let mut list = List::new(Epoch(0));
+        let mut slots: BTreeMap<Slot, BTreeMap<ProverId, Earned>> = BTreeMap::new();
+        for it in &self.shares {
+            let earned = slots.entry(it.slot).or_default().entry(it.maker).or_default();
+            let excused = |of: &ProverId| self.excused.contains(&(it.slot, *of));
+            let taken = !it.rights.contains(&it.maker) && !it.rights.iter().any(excused);
+            *(if taken { &mut earned.taken } else { &mut earned.full }) += it.units;
+        }
+        for credits in slots.into_values() {
+            let units = credits.values().map(|it| it.full + it.taken).sum::<u64>();
+            let credits = credits.into_iter().map(|(prover, it)| (payout_of(prover), it));
+            list.settled(u128::from(units * UNIT_PAY), units, credits);
+        }
+        list
     }
-    result
 }
 
-/// 1000 from full coverage on, below it the square of what is reached of it (R9.3).
-const fn factor(dealt: u64, made: u64) -> u64 {
-    if dealt == 0 {
-        return 1_000;
+/// Pays everybody. A lane's bond is one epoch's pay of a lane (R1.2).
+pub(crate) fn pay(account: &Account, params: &Params) -> BTreeMap<ProverId, Pay> {
+    let (list, covered) = (account.list(), account.duties().coverage());
+    let bond = list.pool() / (account.lanes.len() as u128).max(1);
+    let settled = account.shares.iter().map(|it| it.slot).collect::<BTreeSet<_>>().len() as u64;
+    let mut coverage: BTreeMap<ProverId, Coverage> = BTreeMap::new();
+    let mut result: BTreeMap<ProverId, Pay> = BTreeMap::new();
+    for &lane in &account.lanes {
+        let of = covered.get(&lane).copied().unwrap_or_default();
+        let sum = coverage.entry(lane.prover()).or_default();
+        *sum = Coverage { dealt: sum.dealt + of.dealt, made: sum.made + of.made };
+        let two = Fault::TwoClaims { lane, slot: Slot(0), seq: 0 };
+        let twice = account.equivocators.contains(&lane).then_some(two);
+        let fault = twice.or_else(|| no_show(lane, list.epoch(), of, settled));
+        let lost = fault.map_or(0, |it| it.loss(bond, params).bond);
+        result.entry(lane.prover()).or_default().slashed += u64::try_from(lost).unwrap_or(u64::MAX);
     }
-    let reached = made * 1_000 / dealt;
-    if COVERAGE_FULL <= reached {
-        1_000
-    } else {
-        reached * reached * 1_000 / (COVERAGE_FULL * COVERAGE_FULL)
+    for (prover, pay) in &mut result {
+        let factor = coverage[prover].factor_permille(params);
+        let amount = list.amount(payout_of(*prover), factor, params);
+        pay.earned = u64::try_from(amount).unwrap_or(u64::MAX);
     }
+    result
 }
 
 #[cfg(test)]
@@ -96,15 +106,16 @@ mod tests {
     use super::*;
 
     fn share(maker: u32, dealt: u32) -> Share {
-        let dealt = Some(LaneId::new(ProverId(dealt), 0));
-        Share { slot: Slot(0), units: 30, maker: ProverId(maker), dealt }
+        let (rights, dealt) = (vec![ProverId(dealt)], Some(LaneId::new(ProverId(dealt), 0)));
+        Share { slot: Slot(0), units: 30, maker: ProverId(maker), dealt, rights }
     }
 
     #[test]
     fn own_work_pays_more_than_taken_work_and_nothing_costs() {
         let lanes = (0..3).map(|it| LaneId::new(ProverId(it), 0)).collect();
         let shares = vec![share(0, 0), share(0, 0), share(1, 1), share(1, 2)];
-        let paid = pay(&Account { shares, lanes, ..Account::default() });
+        let account = Account { shares, lanes, ..Account::default() };
+        let paid = pay(&account, &Params::devnet());
         let of = |it: u32| paid[&ProverId(it)];
         assert_eq!(of(0), Pay { earned: 60_000, slashed: 0 });
         assert_eq!(of(1), Pay { earned: 51_000, slashed: 0 });
@@ -116,18 +127,12 @@ mod tests {
         let lane = |it| LaneId::new(ProverId(it), 0);
         let account = Account {
             shares: vec![share(0, 1), share(0, 0)],
-            excused: [(Slot(0), lane(1))].into(),
+            excused: [(Slot(0), ProverId(1))].into(),
             equivocators: [lane(0)].into(),
             lanes: vec![lane(0), lane(1)],
         };
-        let paid = pay(&account);
+        let paid = pay(&account, &Params::devnet());
         assert_eq!(paid[&ProverId(0)], Pay { earned: 60_000, slashed: 30_000 });
         assert!(paid.values().map(|it| it.earned).sum::<u64>() <= 60_000, "no more than the pool");
-    }
-
-    #[test]
-    fn coverage_is_full_from_nine_tenths_and_steep_below() {
-        assert_eq!([factor(0, 0), factor(10, 9), factor(10, 10)], [1_000; 3]);
-        assert_eq!((factor(100, 45), factor(10, 0)), (250, 0));
     }
 }

@@ -46,7 +46,7 @@ impl World {
             return;
         };
         for (slot, _, lanes) in machine::losses(machine) {
-            let lost = lanes.into_iter().filter(|it| it.1).map(|it| (slot, it.0));
+            let lost = lanes.into_iter().filter(|it| it.1).map(|it| (slot, it.0.prover()));
             self.books.account.excused.extend(lost);
             if let std::collections::btree_map::Entry::Vacant(entry) = self.books.dealt.entry(slot)
             {
@@ -67,11 +67,15 @@ impl World {
                 let fact = &self.truth.facts[index(blob)];
                 let place = self.truth.places[index(fact.task)];
                 let task = self.contents[index(place.content)].tasks[index(place.place)].task;
+                let dealt = dealt.and_then(|it| it.get(&task)).copied();
+                let makers = fact.children.iter().map(|it| self.truth.facts[index(*it)].maker);
+                let rights = dealt.map_or_else(|| makers.collect(), |it| vec![it.prover()]);
                 account.shares.push(Share {
                     slot: root.slot,
                     units: self.options.params.units[1],
                     maker: fact.maker,
-                    dealt: dealt.and_then(|it| it.get(&task)).copied(),
+                    dealt,
+                    rights,
                 });
             }
         }

@@ -220,7 +220,7 @@ impl World {
     /// All provers together get at most what the settled slots' trees are worth, each once.
     fn judge_payouts(&mut self) {
         let account = self.account();
-        let paid: u64 = pay(&account).values().map(|it| it.earned).sum();
+        let paid: u64 = pay(&account, &self.options.params).values().map(|it| it.earned).sum();
         let settled = self.l1.revealed().into_iter().filter(|it| self.l1.is_settled(it.slot));
         let blocks = settled.filter_map(|it| self.numbers.get(&it.block).copied());
         let tasks: u64 = blocks.map(|it| self.contents[index(it)].tasks.len() as u64).sum();

@@ -145,7 +145,7 @@ impl World {
         let live = self.agents[agent].lane(lane).and_then(|it| it.live);
         let Some(task) = live.and_then(|(_, task)| self.truth.task(task)) else { return };
         let slot = Slot(u64::from(self.truth.places[index(task)].content));
-        self.books.account.excused.insert((slot, lane));
+        self.books.account.excused.insert((slot, lane.prover()));
     }
 
     fn say(&mut self, agent: usize, message: Message, to: Audience) {

@@ -266,7 +266,7 @@ impl Bench {
         let (task, lane, slot) = (self.named(name), lane(prover), self.slot);
         Message::Claim { task, lane, slot, seq, attempt: 0, previous: Previous::None }
     }
-    fn made(&self, prover: u32, name: &str, seq: u64) -> Message {
+    pub(super) fn made(&self, prover: u32, name: &str, seq: u64) -> Message {
         Message::Made {
             task: self.named(name),
             statement: self.statement(prover, name),

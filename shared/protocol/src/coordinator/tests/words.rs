@@ -2,7 +2,7 @@
 
 use super::{Bench, Do, lane};
 use crate::{
-    domain::ProverId,
+    domain::{LaneId, ProverId},
     io::{Action, Audience, Message},
     params::Params,
 };
@@ -48,7 +48,7 @@ fn told(bench: &Bench, is: impl Fn(&Message) -> bool) -> Vec<Option<Vec<u32>>> {
     said.map(audience).collect()
 }
 
-fn provers(lanes: impl IntoIterator<Item = crate::LaneId>, own: u32) -> Vec<u32> {
+fn provers(lanes: impl IntoIterator<Item = LaneId>, own: u32) -> Vec<u32> {
     let mut all: Vec<u32> = lanes.into_iter().map(|it| it.prover().0).collect();
     all.retain(|&it| it != own);
     all.sort_unstable();
@@ -283,4 +283,30 @@ fn copies_in_the_hot_crown_stop_when_a_proof_is_accepted() {
     bench.run(&Do::Accepted(0, "merge/1.0"));
     assert!(bench.take_log().contains("abandon merge/1.0\n"));
     assert!(bench.known("merge/1.0").holds.is_empty());
+}
+
+/// R10.3: a proof pays its maker; who announces somebody else's has lied, whether we hold it
+/// already or learn it later.
+#[test]
+fn whoever_announces_somebody_elses_proof_is_not_believed() {
+    for first in [true, false] {
+        let mut bench = Bench::new(Some(2), 4, &[1, 0]);
+        [Do::Reveal, Do::Plan].iter().for_each(|it| bench.run(it));
+        let Message::Made { task, statement, blob, slot, cpu_ms, peak_mb, .. } =
+            bench.made(0, "base/1", 1)
+        else {
+            panic!("an announcement")
+        };
+        let (lane, seq) = (lane(3), 7);
+        let copy = Message::Made { task, statement, blob, lane, slot, seq, cpu_ms, peak_mb };
+        let fair = [Do::Made(0, "base/1", 1), Do::Accepted(0, "base/1")];
+        let (early, late) = if first { (Some(copy), None) } else { (None, Some(copy)) };
+        early.into_iter().for_each(|it| bench.hear(it));
+        fair.iter().for_each(|it| bench.run(it));
+        late.into_iter().for_each(|it| bench.hear(it));
+        assert!(!bench.round().is_credible(lane), "the copier, first {first}");
+        assert!(bench.round().is_credible(LaneId::new(ProverId(0), 0)), "the maker");
+        assert_eq!(bench.known("base/1").offer().unwrap().0, LaneId::new(ProverId(0), 0));
+        assert!(bench.take_log().contains("note PRF-001"));
+    }
 }

@@ -106,17 +106,20 @@ fn more_than_dealt_cannot_be_made() {
     let _permille = Coverage { dealt: 1, made: 2 }.permille();
 }
 
+/// R9.3: whatever a prover made in the epoch counts, up to what its lanes were dealt.
 #[test]
-fn duties_add_up_by_lane() {
-    let (one, two) = (LaneId::new(ProverId(1), 0), LaneId::new(ProverId(1), 1));
+fn duties_are_covered_by_whatever_was_made_and_by_no_more_than_was_dealt() {
+    let lane = |prover, number| LaneId::new(ProverId(prover), number);
     let mut duties = Duties::default();
-    duties.dealt(one, 30, Made::ByLane);
-    duties.dealt(one, 10, Made::ByOther);
-    duties.dealt(two, 5, Made::ByOther);
-    assert_eq!(duties.of(one), Coverage { dealt: 40, made: 30 });
-    assert_eq!(duties.of(two), Coverage { dealt: 5, made: 0 });
-    assert_eq!(duties.of(LaneId::new(ProverId(2), 0)), Coverage::default());
-    assert_eq!(duties.lanes().map(|(lane, _)| lane).collect::<Vec<_>>(), [one, two]);
+    for (it, units) in [(lane(1, 0), 30), (lane(1, 1), 5), (lane(1, 0), 10), (lane(2, 0), 8)] {
+        duties.dealt(it, units);
+    }
+    duties.credited(ProverId(1), 20);
+    duties.credited(ProverId(1), 22);
+    duties.credited(ProverId(3), 7);
+    let expected = [(lane(1, 0), 40, 40), (lane(1, 1), 5, 2), (lane(2, 0), 8, 0)];
+    let expected = expected.map(|(it, dealt, made)| (it, Coverage { dealt, made }));
+    assert_eq!(duties.coverage().into_iter().collect::<Vec<_>>(), expected);
 }
 
 /// One slot: a pool of 1000 over 100 units.
@@ -146,8 +149,7 @@ fn units_are_paid_pro_rata_times_coverage_and_takeovers_at_seven_tenths() {
     }
 }
 
-/// Sniping never beats own work: a unit of one's own is worth more than a taken one, and not doing
-/// the own one costs coverage on top.
+/// Sniping never beats own work: a unit of one's own is worth more than a taken one.
 #[test]
 fn a_lane_that_takes_others_units_instead_of_its_own_earns_less() {
     let honest = list(&[(1, earned(10, 0))]);
@@ -155,8 +157,7 @@ fn a_lane_that_takes_others_units_instead_of_its_own_earns_less() {
     let own = honest.amount(address(1), full, &params());
     for sniped in 1..=10 {
         let list = list(&[(1, earned(10 - sniped, sniped))]);
-        let coverage = Coverage { dealt: 10, made: 10 - sniped };
-        let amount = list.amount(address(1), coverage.factor_permille(&params()), &params());
+        let amount = list.amount(address(1), full, &params());
         assert!(amount < own, "{sniped} of 10 sniped");
     }
 }
