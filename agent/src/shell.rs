@@ -538,7 +538,7 @@ impl Shell {
         let mut wanted = self.parts.blocks.sets_of(&machine.unsettled_slots());
         if wanted.is_empty() {
             let head = machine.chain().head().map_or(0, |it| it.number);
-            let next = self.sets.slot_of(head + 1);
+            let next = machine.params().slot_at(head + 1);
             wanted.extend(self.sets.current(next).map(|it| it.id));
         }
         wanted

@@ -195,7 +195,7 @@ impl Sequencer {
         (self.view.head, self.view.time_s) = (number, time_s);
         events.iter().for_each(|event| self.view.apply(self.me, event));
         lapsed.iter().for_each(|slot| self.view.lapse(*slot));
-        let next = self.slot_of(number + 1);
+        let next = self.params.slot_at(number + 1);
         self.view.prune(next);
     }
 
@@ -244,7 +244,7 @@ impl Sequencer {
 
     /// The slot into which the next L1 block falls.
     pub(crate) fn next_slot(&self) -> Slot {
-        self.slot_of(self.view.head + 1)
+        self.params.slot_at(self.view.head + 1)
     }
 
     /// Everything that follows from L1 as it stands; `waiting` is the number of txs in the
@@ -281,7 +281,7 @@ impl Sequencer {
     }
 
     fn show_seed(&mut self, actions: &mut Vec<SequencerAction>) {
-        let slot = self.slot_of(self.view.head + 1 + SEED_LEAD_BLOCKS);
+        let slot = self.params.slot_at(self.view.head + 1 + SEED_LEAD_BLOCKS);
         if self.phase(slot) == Phase::Reveal || self.view.slot(slot).seed.is_some() {
             return;
         }
@@ -436,11 +436,6 @@ impl Sequencer {
     /// of another block stands, because L1 takes no second one with the same score.
     fn beats(&self, best: &Proposal, sealed: &Sealed) -> bool {
         (best.score, std::cmp::Reverse(best.by)) >= (sealed.score, std::cmp::Reverse(self.me))
-    }
-
-    fn slot_of(&self, number: u64) -> Slot {
-        let length = self.params.proposal_blocks + self.params.reveal_blocks;
-        Slot(number.saturating_sub(self.params.genesis_block) / length)
     }
 
     /// The phase of `slot` into which the next L1 block falls.

@@ -51,7 +51,7 @@ impl Schedule {
 
     fn announced_in(&mut self, number: u64, news: &SetNews) -> Option<String> {
         let SetNews { set, from } = *news;
-        let now = Epoch::of(self.slot_of(number), &self.params);
+        let now = Epoch::of(self.params.slot_at(number), &self.params);
         let Some(sets) = &mut self.sets else {
             self.sets = Some(Sets::new(set));
             return None;
@@ -67,12 +67,6 @@ impl Schedule {
                 Some(format!("circuit set {id} is announced on L1 against R13: {refused:?}"))
             }
         }
-    }
-
-    /// The slot that an L1 block falls into; blocks before slot 0 count as its.
-    pub(crate) fn slot_of(&self, number: u64) -> Slot {
-        let past = number.saturating_sub(self.params.genesis_block);
-        Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
     }
 
     /// Ids that a reveal of this slot may name, newest first; none until L1 named the first.

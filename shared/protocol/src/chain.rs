@@ -446,7 +446,7 @@ impl Chain {
             let over = facts.settled.is_some() || self.lapsed(slot, params);
             horizon <= facts.changed || !over
         };
-        let running = Slot(slot_at(self.number(), params));
+        let running = params.slot_at(self.number());
         let Some(&shown) = self.slots.keys().rev().nth(SLOTS_KEPT - 1) else { return };
         let stays = self.slots.iter().find(stays).map_or(running, |(&slot, _)| slot);
         let oldest = stays.min(running).min(shown);
@@ -477,11 +477,6 @@ fn registers(events: &[L1Event]) -> bool {
         |it: &L1Event| matches!(it, L1Event::ProverRegistered { .. } | L1Event::ProverLeft { .. });
     let only = |it: &L1Event| lanes(it) || matches!(it, L1Event::SequencerRegistered { .. });
     events.iter().any(lanes) && events.iter().all(only)
-}
-
-/// The slot that an L1 block falls into.
-const fn slot_at(number: u64, params: &Params) -> u64 {
-    number.saturating_sub(params.genesis_block) / params.slot_blocks()
 }
 
 /// The slot whose deal takes its randomness from L1 block `number`, if any does.

@@ -284,6 +284,11 @@ impl Params {
     pub fn slot_start(&self, slot: Slot) -> u64 {
         self.genesis_block + slot.0 * (self.proposal_blocks + self.reveal_blocks)
     }
+    /// The slot that an L1 block falls into; blocks before slot 0 count as its.
+    #[must_use]
+    pub const fn slot_at(&self, number: u64) -> Slot {
+        Slot(number.saturating_sub(self.genesis_block) / self.slot_blocks())
+    }
     /// Usual time of one proof of this kind, in milliseconds.
     #[must_use]
     pub fn p50(&self, kind: Kind) -> u64 {

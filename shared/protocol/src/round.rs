@@ -139,9 +139,8 @@ impl Round {
     #[must_use]
     pub fn new(now: Millis, opening: Opening, params: &Params) -> Self {
         let Opening { slot, reveal, deal, layout, key, own } = opening;
-        let first = own.map_or(LaneId(u64::MAX), |it| LaneId::new(it, 0));
-        let ours = deal.lanes().range(first..).take_while(|(it, _)| Some(it.prover()) == own);
-        let own: Vec<(LaneId, Class)> = ours.map(|(&lane, &class)| (lane, class)).collect();
+        let ours = own.into_iter().flat_map(|it| deal.lanes_of(it));
+        let own: Vec<(LaneId, Class)> = ours.collect();
         let mut round = Self {
             slot,
             reveal,

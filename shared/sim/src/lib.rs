@@ -23,7 +23,7 @@ pub use options::{
 };
 pub use record::{Recording, record};
 pub use report::{
-    chart::chart,
+    chart::{chart, quantile},
     income::{Income, dishonest, income},
     outcome::Outcome,
 };

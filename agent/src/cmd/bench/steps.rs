@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use protocol::{Coordinator, Input, Message, Millis};
 use serde_json::json;
-use sim::WorldOptions;
+use sim::{WorldOptions, quantile};
 
 /// Txs of three calls, and lanes: 8,192 tasks on 1,024 lanes.
 const TXS: u64 = 1_024;
@@ -13,7 +13,7 @@ const LANES: u64 = 1_024;
 /// Agents whose steps are taken again.
 const AGENTS: usize = 16;
 
-/// Nanoseconds of steps, sorted.
+/// Nanoseconds of steps.
 pub(super) struct Measured {
     steps: Vec<u64>,
     beats: Vec<u64>,
@@ -35,8 +35,6 @@ pub(super) fn measured() -> Measured {
             steps.push(took);
         }
     }
-    steps.sort_unstable();
-    beats.sort_unstable();
     Measured { steps, beats }
 }
 
@@ -55,15 +53,9 @@ fn step(
     took
 }
 
-/// The value that this share, in thousandths, does not exceed.
-fn share(sorted: &[u64], thousandths: usize) -> u64 {
-    let at = sorted.len() * thousandths / 1000;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0)
-}
-
 impl Measured {
     pub(super) fn line(&self, as_json: bool) -> String {
-        let figures = |it: &[u64]| (it.len(), share(it, 500), share(it, 990));
+        let figures = |it: &[u64]| (it.len(), quantile(it, 500), quantile(it, 990));
         let (steps, step_ns, step_p99_ns) = figures(&self.steps);
         let (beats, beat_ns, beat_p99_ns) = figures(&self.beats);
         if as_json {
@@ -94,12 +86,6 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_share_of_nothing_is_nothing_and_all_is_the_most() {
-        assert_eq!(share(&[], 500), 0);
-        assert_eq!([0, 500, 990, 1000].map(|it| share(&[1, 2, 3, 4], it)), [1, 3, 4, 4]);
-    }
 
     #[test]
     fn figures_are_microseconds_for_people_and_nanoseconds_for_machines() {

@@ -157,7 +157,7 @@ impl Working {
             }
             None => {}
         }
-        let set = self.sets.current(self.sets.slot_of(self.head + 1)).map(|it| it.id);
+        let set = self.sets.current(self.params.slot_at(self.head + 1)).map(|it| it.id);
         if set != self.set {
             self.set = set;
             // What waits was proved under the set before, and is worth nothing soon (R13).
@@ -172,8 +172,7 @@ impl Working {
     }
 
     fn slot(&self) -> Slot {
-        let past = self.head.saturating_sub(self.params.genesis_block);
-        Slot(past / (self.params.proposal_blocks + self.params.reveal_blocks))
+        self.params.slot_at(self.head)
     }
 
     /// Sends once what L1 has lost; what is not taken now is sent in the next slot.

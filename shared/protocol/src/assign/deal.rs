@@ -66,6 +66,16 @@ pub struct Early {
     pub watchers: Vec<LaneId>,
 }
 
+impl Early {
+    /// What it follows of a class's tasks, and what it may follow later.
+    const fn of(&mut self, class: Class) -> (&mut Vec<usize>, &mut Vec<u32>) {
+        match class {
+            Class::Rollup => (&mut self.subtrees, &mut self.later_subtrees),
+            Class::Vm => (&mut self.vms, &mut self.later_vms),
+        }
+    }
+}
+
 /// Who may prove what in one slot (R4.2, R4.3).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deal {
@@ -215,28 +225,9 @@ impl Deal {
     /// From tasks and their first ranks to lanes and what they rank early for.
     fn turn_around(&mut self, amount: Amount, topic: usize) {
         let mut early: BTreeMap<LaneId, Early> = BTreeMap::new();
-        let mut first: [First; 2] = Default::default();
-        for i in 0..amount.subtrees {
-            first[0].begin();
-            for (rank, lane) in self.walk(Class::Rollup, i).take(LATER * topic).enumerate() {
-                let early = early.entry(lane).or_default();
-                early.later_subtrees.extend(u32::try_from(i));
-                early.subtrees.extend((rank < topic).then_some(i));
-                first[0].ranks.extend((rank < KEPT * topic).then_some(lane));
-            }
-        }
-        for i in 0..amount.vms {
-            let topic = topic.div_ceil(2);
-            first[1].begin();
-            for (rank, lane) in self.walk(Class::Vm, i).take(LATER * topic).enumerate() {
-                let early = early.entry(lane).or_default();
-                early.later_vms.extend(u32::try_from(i));
-                early.vms.extend((rank < topic).then_some(i));
-                first[1].ranks.extend((rank < KEPT * topic).then_some(lane));
-            }
-        }
-        first.iter_mut().for_each(First::begin);
-        self.first = first;
+        let decks =
+            [(Class::Rollup, amount.subtrees, topic), (Class::Vm, amount.vms, topic.div_ceil(2))];
+        self.first = decks.map(|it| self.follow_up(it, &mut early));
         for &lane in self.lanes.keys() {
             let watchers = self.watchers_of(lane);
             for &watcher in &watchers {
@@ -245,6 +236,26 @@ impl Deal {
             early.entry(lane).or_default().watchers = watchers;
         }
         self.early = early;
+    }
+
+    /// Walks the ranks of each of a class's tasks, and notes for lanes what they follow.
+    fn follow_up(
+        &self,
+        (class, count, topic): (Class, usize, usize),
+        early: &mut BTreeMap<LaneId, Early>,
+    ) -> First {
+        let mut first = First::default();
+        for i in 0..count {
+            first.begin();
+            for (rank, lane) in self.walk(class, i).take(LATER * topic).enumerate() {
+                let (near, later) = early.entry(lane).or_default().of(class);
+                near.extend((rank < topic).then_some(i));
+                later.extend(u32::try_from(i));
+                first.ranks.extend((rank < KEPT * topic).then_some(lane));
+            }
+        }
+        first.begin();
+        first
     }
 
     /// The seed it was made from.
@@ -256,6 +267,11 @@ impl Deal {
     #[must_use]
     pub const fn lanes(&self) -> &BTreeMap<LaneId, Class> {
         &self.lanes
+    }
+    /// The lanes of one prover with their classes.
+    pub fn lanes_of(&self, prover: ProverId) -> impl Iterator<Item = (LaneId, Class)> {
+        let from = self.lanes.range(LaneId::new(prover, 0)..).map(|(&lane, &class)| (lane, class));
+        from.take_while(move |(lane, _)| lane.prover() == prover)
     }
     /// What a lane ranks early for.
     #[must_use]

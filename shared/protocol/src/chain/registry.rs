@@ -80,7 +80,7 @@ impl Registry {
         }
         let longest = params.proving_blocks + params.halting_blocks + params.backup_blocks;
         let reach = longest + params.undo_blocks_max as u64 + params.snapshot_lag_blocks;
-        let slot = super::slot_at(number.saturating_sub(reach), params);
+        let slot = params.slot_at(number.saturating_sub(reach)).0;
         let oldest = slot / params.epoch_slots;
         self.members.prune(Epoch(oldest.saturating_sub(1)), params);
     }

@@ -63,8 +63,7 @@ impl Coordinator {
     fn may_come(&self, slot: Slot) -> bool {
         let over = self.chain.slot(slot).is_some_and(|it| it.settled.is_some());
         let Some(head) = self.chain.head() else { return true };
-        let past = head.number.saturating_sub(self.params.genesis_block);
-        let newest = past / self.params.slot_blocks() + SLOTS_AHEAD;
+        let newest = self.params.slot_at(head.number).0 + SLOTS_AHEAD;
         !over && slot.0 <= newest && !self.chain.lapsed(slot, &self.params)
     }
 

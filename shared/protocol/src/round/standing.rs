@@ -135,10 +135,9 @@ impl Round {
         prover: ProverId,
         answered: bool,
     ) -> Vec<LaneId> {
-        let lanes = self.deal.lanes().range(LaneId::new(prover, 0)..);
-        let lanes = lanes.map(|it| *it.0).take_while(|it| it.prover() == prover);
         let mut changed = Vec::new();
-        for lane in lanes.collect::<Vec<_>>() {
+        let deal = Arc::clone(&self.deal);
+        for (lane, _) in deal.lanes_of(prover) {
             let deaf = self.standings.get(&lane).map_or(0, |it| it.deaf);
             let now_deaf = if answered { 0 } else { deaf.saturating_add(1) };
             let before = self.is_eligible(lane);

@@ -111,9 +111,8 @@ impl Coordinator {
     pub fn is_prover_lost(&self, prover: ProverId) -> bool {
         let Some(slot) = self.chain().oldest_unsettled(self.params()) else { return false };
         let Some(round) = self.round(slot) else { return false };
-        let lanes = round.deal.lanes().range(LaneId::new(prover, 0)..);
-        let mut lanes = lanes.take_while(|(lane, _)| lane.prover() == prover).peekable();
-        lanes.peek().is_some() && lanes.all(|(&lane, _)| !round.is_alive(lane))
+        let mut lanes = round.deal.lanes_of(prover).peekable();
+        lanes.peek().is_some() && lanes.all(|(lane, _)| !round.is_alive(lane))
     }
 }
 

@@ -16,8 +16,9 @@ fn percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
-/// The value that `share` thousandths of the values do not exceed.
-fn quantile(values: &[u64], share: usize) -> u64 {
+/// The value that `share` thousandths of the values do not exceed; 0 of none.
+#[must_use]
+pub fn quantile(values: &[u64], share: usize) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let at = (sorted.len() * share / 1000).min(sorted.len().saturating_sub(1));
@@ -132,5 +133,6 @@ mod tests {
     #[test]
     fn quantiles_of_nothing_and_of_one() {
         assert_eq!((quantile(&[], 500), quantile(&[7], 990), quantile(&[3, 1, 2], 500)), (0, 7, 2));
+        assert_eq!([0, 500, 990, 1000].map(|it| quantile(&[1, 2, 3, 4], it)), [1, 3, 4, 4]);
     }
 }

@@ -3,7 +3,7 @@
 
 use protocol::{BlobId, LaneId, Millis, ProverId, StatementId, TaskId};
 
-use crate::{engine::table::Table, world::content::Content};
+use crate::{engine::table::Table, report::chart::quantile, world::content::Content};
 
 /// A finished proof.
 #[derive(Clone, Debug)]
@@ -161,9 +161,6 @@ impl Truth {
 
     /// The share of takeovers, in thousandths, was not slower than this.
     pub(crate) fn takeover_ms(&self, share: usize) -> u64 {
-        let mut sorted = self.takeovers.clone();
-        sorted.sort_unstable();
-        let at = (sorted.len() * share / 1000).min(sorted.len().saturating_sub(1));
-        sorted.get(at).copied().unwrap_or(0)
+        quantile(&self.takeovers, share)
     }
 }

@@ -57,6 +57,17 @@ fn every_input_of_an_addition_is_a_copy() {
     }
 }
 
+/// A step whose index lies beyond its table, with the entry of the next one.
+fn step_beyond(gates: &Gates) -> Step {
+    let first = table(gates);
+    let other = gates.table(vec![constant(g(98)), constant(g(99))]);
+    let mut step = step(&first);
+    step.index = 2;
+    step.entry =
+        [&other.entries[0].x, &other.entries[0].y].map(|number| integer(&number.coordinate()));
+    step
+}
+
 #[test]
 fn an_addition_reads_its_table_and_its_scalar() {
     breaks("entry", Only::Pick, |gates, _| {
@@ -65,24 +76,14 @@ fn an_addition_reads_its_table_and_its_scalar() {
         gates.add(&running(), &step);
     });
     breaks("index beyond the table", Only::Gate(ADDITION, &[16]), |gates, _| {
-        let first = table(gates);
-        let other = gates.table(vec![constant(g(98)), constant(g(99))]);
-        let mut step = step(&first);
-        step.index = 2;
-        step.entry =
-            [&other.entries[0].x, &other.entries[0].y].map(|number| integer(&number.coordinate()));
+        let step = step_beyond(gates);
         let (mut block, ..) = addition(gates.next(), &running(), &step);
         // Shifted, the index is no chunk; so another chunk is shown in its place.
         block.sum(addition_at::INDEX, 2, 2);
         gates.push(block);
     });
     breaks("index as a shifted chunk", Only::Chunks, |gates, _| {
-        let first = table(gates);
-        let other = gates.table(vec![constant(g(98)), constant(g(99))]);
-        let mut step = step(&first);
-        step.index = 2;
-        step.entry =
-            [&other.entries[0].x, &other.entries[0].y].map(|number| integer(&number.coordinate()));
+        let step = step_beyond(gates);
         gates.add(&running(), &step);
     });
     breaks("sign", Only::Gate(ADDITION, &[17]), |gates, _| {
