@@ -143,7 +143,7 @@ impl Coordinator {
         let Some(found) = round.find(task) else { return };
         round.on_made(now, &message, &self.params);
         self.refuse_copies(now, (slot, found), (task, statement), actions);
-        self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
+        self.attribute((task, statement), lane, [cpu_ms, peak_mb]);
         let ours = self.own == Some(lane.prover());
         if self.ledger.find(task, statement).is_some() && !ours {
             self.acknowledge(slot, found, statement, actions);

@@ -107,16 +107,27 @@ impl Coordinator {
         for &(slot, number) in &found {
             self.refuse_copies(now, (slot, number), (task, statement), actions);
         }
-        if let Some((lane, cost)) =
-            maker.filter(|it| !self.chain.pays_another(credit.payee, it.0.prover()))
-        {
-            self.ledger.attribute(task, statement, lane, cost);
+        if let Some((lane, cost)) = maker {
+            self.attribute((task, statement), lane, cost);
         }
         for (slot, task) in found {
             self.acknowledge(slot, task, statement, actions);
         }
         if let Some(lane) = self.claims.lane_of(task) {
             self.end_own(now, lane, End::plain(Previous::Released), actions);
+        }
+    }
+
+    /// Notes who made a proof and at what cost, as its announcement says, unless it pays another.
+    pub(super) fn attribute(
+        &mut self,
+        (task, statement): (TaskId, StatementId),
+        maker: LaneId,
+        cost: [u32; 2],
+    ) {
+        let Some(proof) = self.ledger.find(task, statement) else { return };
+        if !self.chain.pays_another(proof.credit.payee, maker.prover()) {
+            self.ledger.attribute(task, statement, maker, cost);
         }
     }
 

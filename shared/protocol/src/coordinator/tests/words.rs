@@ -310,3 +310,22 @@ fn whoever_announces_somebody_elses_proof_is_not_believed() {
         assert!(bench.take_log().contains("note PRF-001"));
     }
 }
+
+/// Nor is it noted as the maker of a proof that we hold and of which nobody said who made it.
+#[test]
+fn whoever_announces_somebody_elses_proof_is_not_its_maker() {
+    let mut bench = Bench::new(Some(2), 4, &[1, 0]);
+    [Do::Reveal, Do::Plan, Do::Accepted(0, "base/1")].iter().for_each(|it| bench.run(it));
+    let Message::Made { task, statement, blob, slot, cpu_ms, peak_mb, .. } =
+        bench.made(0, "base/1", 1)
+    else {
+        panic!("an announcement")
+    };
+    let maker = |bench: &Bench| bench.machine.ledger().find(task, statement).unwrap().maker;
+    assert_eq!(maker(&bench), None);
+    let (lane, seq) = (lane(3), 7);
+    bench.hear(Message::Made { task, statement, blob, lane, slot, seq, cpu_ms, peak_mb });
+    assert_eq!(maker(&bench), None, "the copier");
+    bench.run(&Do::Made(0, "base/1", 1));
+    assert_eq!(maker(&bench), Some(LaneId::new(ProverId(0), 0)));
+}
