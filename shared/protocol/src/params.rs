@@ -158,7 +158,7 @@ impl Params {
             coverage_full_permille: 900,
             coverage_min_permille: 500,
             suspension_max_epochs: 32,
-            takeover_share_permille: 700,
+            takeover_share_permille: 400,
             prover_share_permille: 900,
             sequencer_share_permille: 50,
             submitter_share_permille: 50,

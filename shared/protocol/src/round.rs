@@ -79,8 +79,9 @@ pub struct Round {
     /// Tasks that turned out not to exist, each with how many other lanes may make it before us
     /// after those that follow it: none if one of our lanes needs it now.
     missing: BTreeMap<usize, usize>,
-    /// Who carries on with a subtree after the lane it was dealt to was hedged against (R5.4).
-    moved: BTreeMap<usize, LaneId>,
+    /// Who carries on with a subtree after the lane it was dealt to was hedged against, and at which
+    /// task that was (R5.4).
+    moved: BTreeMap<usize, (LaneId, usize)>,
     /// When the phases after the reveal end.
     windows: Windows,
     /// The leader's word (R2.6, R14).
@@ -423,6 +424,7 @@ impl Round {
                 self.claimed.remove(&lane);
             }
         }
+        self.move_back(task);
     }
 
     /// Statements that a prover said it holds a checked copy of.

@@ -193,10 +193,11 @@ impl Checks {
         };
         let it = &scene.truth.tasks[number as usize];
         let others = it.live.iter().filter(|it| **it != lane).count();
-        self.require(scene, !scene.orderly || others < COMPANY_MAX, Invariant::CopiesBounded);
+        let together = it.live_since.after(RACE_MS);
+        let bounded = others < COMPANY_MAX || scene.now <= together;
+        self.require(scene, !scene.orderly || bounded, Invariant::CopiesBounded);
         let kind = kind_of(scene, task).unwrap_or(protocol::Kind::Root);
         let crown = matches!(kind, protocol::Kind::Merge | protocol::Kind::Root);
-        let together = it.live_since.after(RACE_MS);
         let hedge_at = it.live_since.after(scene.params.p50(kind) * HEDGE_TENTHS / 10);
         let early = others != 0 && !crown && together < scene.now && scene.now < hedge_at;
         if scene.orderly && early {

@@ -83,15 +83,17 @@ pub(crate) fn facts(
         .collect()
 }
 
-/// A slot, since when a machine listens in it, and its lanes with whether they are lost.
-pub(crate) type Heard = (Slot, Millis, Vec<(LaneId, bool)>);
+/// A slot, since when a machine listens in it, and its lanes with when somebody last said of those
+/// that are lost that they are silent.
+pub(crate) type Heard = (Slot, Millis, Vec<(LaneId, Option<Millis>)>);
 
 /// When it began to listen in each open slot, and which lanes it takes for lost there.
 pub(crate) fn losses(machine: &Coordinator) -> Vec<Heard> {
     let rounds = machine.unsettled_slots().into_iter().filter_map(|it| machine.round(it));
     rounds
         .map(|round| {
-            let lanes = round.deal.lanes().keys().map(|&it| (it, !round.is_alive(it))).collect();
+            let lost = |it: LaneId| round.standing(it).filter(|it| it.lost).map(|it| it.accused);
+            let lanes = round.deal.lanes().keys().map(|&it| (it, lost(it))).collect();
             (round.slot, round.started, lanes)
         })
         .collect()

@@ -46,7 +46,8 @@ impl Coordinator {
         self.ledger.attribute(task, statement, lane, [cpu_ms, peak_mb]);
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
-        let mut to = round.followers(found);
+        // Whoever heard of the claim hears how it ended.
+        let mut to = round.claim_followers(found);
         round.on_made(now, &made, &self.params);
         let to = match self.missing(now, slot, found, statement) {
             None => Audience::Everyone,
@@ -135,6 +136,17 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let lanes = round.on_answer(now, prover, answered);
         self.due.deliveries |= !lanes.is_empty();
+        self.rerank_lanes(slot, lanes, actions);
+    }
+
+    /// These lanes are counted on, or are not any more: ranks change, and those that are new to a
+    /// task are told what is known.
+    pub(super) fn rerank_lanes(
+        &mut self,
+        slot: Slot,
+        lanes: Vec<LaneId>,
+        actions: &mut Vec<Action>,
+    ) {
         for lane in lanes {
             let Some(round) = self.rounds.get_mut(&slot) else { return };
             let changed = round.rerank_all(lane);

@@ -110,10 +110,8 @@ impl Coordinator {
             }
             Message::Beat { lane, n, task, .. } => {
                 self.due.silence = self.due.silence.min(now.after(self.params.silence_ms()));
-                if round.on_beat(now, lane, (n, task), &self.params) {
-                    let changed = round.rerank_all(lane);
-                    self.tell_new_ranks(slot, changed, actions);
-                }
+                let lanes = round.on_beat(now, lane, (n, task), &self.params);
+                self.rerank_lanes(slot, lanes, actions);
             }
             Message::Loss { lane, watcher, last_beat, .. } => {
                 round.on_notice(now, lane, (watcher, last_beat), &self.params);
@@ -151,7 +149,7 @@ impl Coordinator {
     }
 
     fn on_claim(&mut self, now: Millis, message: Message, actions: &mut Vec<Action>) {
-        let Message::Claim { task, lane, slot, seq, attempt, .. } = message else { return };
+        let Message::Claim { task, lane, slot, seq, attempt, previous } = message else { return };
         if let Some((last, before)) = self.heard.get(&lane) {
             if *last == seq && *before != message {
                 let text = format!("lane {lane} made two different claims with number {seq}");
@@ -165,7 +163,9 @@ impl Coordinator {
             }
         }
         self.heard.insert(lane, (seq, message));
-        self.rounds.values_mut().for_each(|round| round.let_go(now, lane, seq));
+        let made = previous == Previous::Delivered;
+        let soon = now.after(if made { self.params.beat_ms } else { 0 });
+        self.rounds.values_mut().for_each(|round| round.go_on(now, (lane, seq), soon));
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
         let class = round.deal.lanes().get(&lane).copied();
@@ -256,12 +256,7 @@ impl Coordinator {
     pub(super) fn claim_audience(&self, slot: Slot, task: crate::TaskId) -> Audience {
         let Some(round) = self.rounds.get(&slot) else { return Audience::Everyone };
         let Some(found) = round.find(task) else { return Audience::Everyone };
-        let mut to = round.followers(found);
-        if !round.is_early(found, usize::MAX) {
-            to.extend(round.layout.parents(found).flat_map(|it| round.followers(it)));
-        }
-        to.extend(round.above_moved(found));
-        Audience::Provers(super::deliver::sorted(to.into_iter()))
+        Audience::Provers(super::deliver::sorted(round.claim_followers(found).into_iter()))
     }
 
     /// Says a claim in work once more while it is young: the first word may have been lost.

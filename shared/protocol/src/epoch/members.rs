@@ -203,12 +203,11 @@ impl Set {
     }
 
     /// While fewer than `least` lanes are active, all of this standing are, for each class by
-    /// itself: a network whose vm lanes are all new must be able to deal vm tasks.
+    /// itself: a network whose vm lanes are all new must be able to deal vm tasks, and one whose
+    /// lanes are all new deals to both classes.
     fn fill(&mut self, from: Standing, least: usize) {
-        for class in [Class::Vm, Class::Rollup] {
-            if least <= self.able(class) {
-                continue;
-            }
+        let short = [Class::Vm, Class::Rollup].into_iter().filter(|&it| self.able(it) < least);
+        for class in short.collect::<Vec<_>>() {
             let waits = |it: &&mut Lane| it.standing == from && Params::can_prove(it.class, class);
             self.lanes.values_mut().filter(waits).for_each(|it| it.standing = Standing::Active);
         }

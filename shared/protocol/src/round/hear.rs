@@ -48,7 +48,19 @@ impl Round {
         it.changed = now;
         it.attempts = it.attempts.saturating_add(u32::from(!it.is_known()));
         self.claimed.remove(&lane);
+        self.move_back(task);
         self.dirty.insert(task);
+    }
+
+    /// The lane's next claim ends its last one. If that says that the proof is made, the task is left
+    /// alone until `soon`: the announcement is on its way, or was lost and comes with the next beat.
+    pub(crate) fn go_on(&mut self, now: Millis, (lane, below): (LaneId, u64), soon: Millis) {
+        let last = self.claimed.get(&lane).copied();
+        self.let_go(now, lane, below);
+        let Some(it) = last.and_then(|it| self.tasks.get_mut(&it)) else { return };
+        if !it.is_known() && !it.holds.contains_key(&lane) {
+            it.rest_until = it.rest_until.max(soon);
+        }
     }
 
     /// Ends the task's claims at their caps (R5.1); returns their lanes.
@@ -67,11 +79,12 @@ impl Round {
         capped
     }
 
-    /// Counts towards quarantine (R5.3).
+    /// A failure counts towards quarantine (R5.3), and whoever failed ranks last for this task.
     pub(crate) fn fail(&mut self, task: usize, lane: LaneId) {
         if let Some(it) = self.tasks.get_mut(&task) {
             it.failures.insert(lane.prover());
             self.dirty.insert(task);
+            self.rerank(task);
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Keepers {
 }
 
 /// Ranks' waits for which whoever has no right leaves a task to a free lane that has it.
-const HELD_BACK_RANKS: u64 = 4;
+const HELD_BACK_RANKS: u64 = 8;
 
 impl Round {
     /// How many ranks follow a task: half as many for a vm proof, whose keepers are its parent's.
@@ -41,7 +41,7 @@ impl Round {
         let spot = self.spot(task);
         let (class, i, first) = match (spot.vm(), spot.subtree()) {
             (Some(vm), _) => (Class::Vm, vm, [None, None]),
-            (None, Some(it)) => (Class::Rollup, it, [self.moved.get(&it).copied(), None]),
+            (None, Some(it)) => (Class::Rollup, it, [self.moved.get(&it).map(|it| it.0), None]),
             (None, None) => {
                 let (place, left_first) = place;
                 let [left, right] = makers;
@@ -64,7 +64,7 @@ impl Round {
 
     /// The first `reach` lanes that can be counted on; if there are fewer, the others follow. They
     /// are not shut out: if everybody able were lost, or believed the others to be alive, the task
-    /// would wait for ever.
+    /// would wait for ever. Of all these, whoever failed here comes last.
     fn first_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
         let (mut order, mut last) = (Vec::with_capacity(it.reach), Vec::new());
         for lane in self.walk(task, it.place, it.makers) {
@@ -74,11 +74,14 @@ impl Round {
                 last.push(lane);
             }
             if it.reach <= order.len() {
-                return order;
+                break;
             }
         }
         last.truncate(it.reach - order.len());
         order.extend(last);
+        if !it.failures.is_empty() {
+            order.sort_by_key(|lane| it.failures.contains(&lane.prover()));
+        }
         order
     }
 
@@ -153,10 +156,11 @@ impl Round {
         order.find(|&it| it == lane || it == other) == Some(lane)
     }
 
-    /// When an idle lane may claim an open task: rank r waits r × `rank_wait` for better ones,
-    /// four of these waits more while a lane that has the right is free to take it (R4.3, R4.4), and
-    /// as long as for inputs if it ran into a cap in this slot. In the hot crown all that have the
-    /// right start at once; near the deadline the right is everybody's (R6).
+    /// When an idle lane may claim an open task: it waits `rank_wait` for every better rank that is
+    /// not known to work on something else, eight of these waits more while a lane that has the
+    /// right is free to take it (R4.3, R4.4), and as long as for inputs if it ran into a cap in this
+    /// slot. In the crown all that have the right start at once; near the deadline the right is
+    /// everybody's (R6).
     #[must_use]
     pub fn opens_at(&self, task: usize, lane: LaneId, params: &Params) -> Option<(Millis, usize)> {
         let it = self.tasks.get(&task)?;
@@ -174,8 +178,10 @@ impl Round {
         let capped = self.standing(lane).is_some_and(|it| it.capped);
         let stranger = it.order.len() <= rank && !self.missing.contains_key(&task);
         let strange = if stranger { twice } else { 0 };
-        let hot = self.layout.is_hot(task, params);
-        let steps = if hot { rank.saturating_sub(rights.saturating_sub(1)) } else { rank };
+        let busy = it.order.iter().take(rank).filter(|&&other| self.is_busy(other)).count();
+        let together =
+            if self.spot(task).subtree().is_none() { rights.saturating_sub(1) } else { 0 };
+        let steps = (rank - busy).saturating_sub(together);
         let wait = steps as u64 * params.rank_wait_ms
             + if held_back { HELD_BACK_RANKS * params.rank_wait_ms } else { 0 }
             + if capped { params.inputs_wait_ms } else { 0 }
@@ -266,6 +272,17 @@ impl Round {
         others.map(|it| it.prover()).collect()
     }
 
+    /// Whom a claim of ours concerns: those who follow the task; its parents' followers too if we
+    /// do not follow it ourselves.
+    pub(crate) fn claim_followers(&self, task: usize) -> Vec<ProverId> {
+        let mut to = self.followers(task);
+        if !self.is_early(task, usize::MAX) {
+            to.extend(self.layout.parents(task).flat_map(|it| self.followers(it)));
+        }
+        to.extend(self.above_moved(task));
+        to
+    }
+
     /// Followers of the crown task above a subtree that we follow only because others were lost:
     /// they know whether it is finished when nobody else who knows is left.
     pub(crate) fn above_moved(&self, task: usize) -> Vec<ProverId> {
@@ -301,7 +318,23 @@ impl Round {
         if self.spot(task).vm().is_some() || self.moved.contains_key(&subtree) {
             return;
         }
-        self.moved.insert(subtree, lane);
+        self.moved.insert(subtree, (lane, task));
+        self.rerank_subtree(subtree);
+    }
+
+    /// A hedge that ended without a proof moves nothing: the other lane was quicker after all, or
+    /// its proof had long been made and the hedger alone did not know.
+    pub(super) fn move_back(&mut self, task: usize) {
+        let Some(subtree) = self.spot(task).subtree() else { return };
+        let Some(&(lane, at)) = self.moved.get(&subtree) else { return };
+        let made = |it: &Task| it.holds.contains_key(&lane) || it.offers.contains_key(&lane);
+        if at == task && !self.tasks.get(&task).is_some_and(made) {
+            self.moved.remove(&subtree);
+            self.rerank_subtree(subtree);
+        }
+    }
+
+    fn rerank_subtree(&mut self, subtree: usize) {
         let layout = Arc::clone(&self.layout);
         for &place in &layout.cut.subtrees[subtree].nodes {
             self.rerank(layout.at(place));

@@ -84,7 +84,7 @@ pub(crate) const ANSWERERS: usize = 3;
 pub(super) const REFUSED_MAX: u8 = 2;
 
 /// From this many notices on that the accused refuted at once, a prover's notices count for nothing
-/// in the slot: one may be a lane that came back at that moment, or beats lost on their way.
+/// in the slot, and its lanes rank last: one may be a lane that came back at that moment, or beats lost on their way.
 const FALSE_WORDS_MAX: u8 = 3;
 
 /// From this many proofs on that a prover never acknowledged it is not counted on.
@@ -121,7 +121,8 @@ impl Round {
         let unfit = |it: &Standing| {
             it.lost || it.fell || it.capped || 0 < it.refused || DEAF_MAX <= it.deaf
         };
-        if self.standings.get(&lane).is_some_and(unfit) {
+        let unfit = self.standings.get(&lane).is_some_and(unfit);
+        if unfit || !self.is_trusted(lane.prover()) {
             self.out.insert(lane);
         } else {
             self.out.remove(&lane);
@@ -185,18 +186,19 @@ impl Round {
     }
 
     /// Only a beat with a higher number is news: old ones can be repeated by anybody. It refutes
-    /// every notice that stopped counting before it, and so a loss. Gives whether it did.
+    /// every notice that stopped counting before it, and so a loss. Gives the lanes whose ranks change
+    /// by it: this one if it was lost, and those of a prover that said so falsely once too often.
     pub(crate) fn on_beat(
         &mut self,
         now: Millis,
         lane: LaneId,
         (n, task): (u64, TaskId),
         params: &Params,
-    ) -> bool {
+    ) -> Vec<LaneId> {
         let (count, patience) = (params.watchers, params.beat_ms / 2);
-        let Some(standing) = self.standing_mut(now, lane) else { return false };
+        let Some(standing) = self.standing_mut(now, lane) else { return Vec::new() };
         if standing.beat.is_some_and(|last| n <= last) {
-            return false;
+            return Vec::new();
         }
         standing.beat = Some(n);
         standing.first = false;
@@ -212,13 +214,11 @@ impl Round {
         standing.lost &= !refuted;
         // Who answers at once was here all the time.
         standing.fell &= !(refuted && wrong);
-        for watcher in false_words {
-            let count = self.false_words.entry(watcher.prover()).or_default();
-            *count = count.saturating_add(1);
-        }
+        let mut changed = self.count_false_words(&false_words);
         if refuted {
             self.lost.remove(&lane);
             self.weigh(lane);
+            changed.push(lane);
             // Lanes that it watches again need those no more who stood in for it.
             let watched = self.deal.early(lane).map(|it| it.watched.clone()).unwrap_or_default();
             watched.into_iter().for_each(|other| self.relax(other, count));
@@ -226,7 +226,22 @@ impl Round {
         if accused {
             self.relax(lane, count);
         }
-        refuted
+        changed
+    }
+
+    /// Who took lanes for silent that were here all the time is not counted on any more; gives its
+    /// lanes.
+    fn count_false_words(&mut self, watchers: &[LaneId]) -> Vec<LaneId> {
+        let mut changed = Vec::new();
+        for prover in watchers.iter().map(|it| it.prover()) {
+            let count = self.false_words.entry(prover).or_default();
+            *count = count.saturating_add(1);
+            if *count == FALSE_WORDS_MAX {
+                changed.extend(self.deal.lanes_of(prover).map(|it| it.0));
+            }
+        }
+        changed.iter().for_each(|&it| self.weigh(it));
+        changed
     }
 
     /// Those who listened only because of a notice stop when the lane spoke.

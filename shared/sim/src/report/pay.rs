@@ -118,7 +118,7 @@ mod tests {
         let paid = pay(&account, &Params::devnet());
         let of = |it: u32| paid[&ProverId(it)];
         assert_eq!(of(0), Pay { earned: 60_000, slashed: 0 });
-        assert_eq!(of(1), Pay { earned: 51_000, slashed: 0 });
+        assert_eq!(of(1), Pay { earned: 42_000, slashed: 0 });
         assert_eq!(of(2), Pay { earned: 0, slashed: 10_000 }, "a quarter of a bond of 40,000");
     }
 

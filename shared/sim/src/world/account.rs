@@ -46,7 +46,8 @@ impl World {
             return;
         };
         for (slot, _, lanes) in machine::losses(machine) {
-            let lost = lanes.into_iter().filter(|it| it.1).map(|it| (slot, it.0.prover()));
+            let lost =
+                lanes.into_iter().filter(|it| it.1.is_some()).map(|it| (slot, it.0.prover()));
             self.books.account.excused.extend(lost);
             if let std::collections::btree_map::Entry::Vacant(entry) = self.books.dealt.entry(slot)
             {

@@ -53,8 +53,8 @@ impl World {
     }
 
     /// Who is gone for good must be known as lost to somebody who listened long enough, and
-    /// who was never down to nobody: links break for seconds here, never for as long as silence
-    /// takes.
+    /// who was never down to nobody, once it had half a beat to answer: links break for seconds
+    /// here, never for as long as silence takes.
     fn judge_losses(&mut self) {
         let mut known: BTreeMap<(Slot, LaneId), [u32; 2]> = BTreeMap::new();
         let (mut told, mut wrong): (Vec<_>, Vec<(usize, LaneId)>) = (Vec::new(), Vec::new());
@@ -63,10 +63,12 @@ impl World {
             for (slot, started, lanes) in machine::losses(machine) {
                 let began = started.max(judge.changed).max(judge.cut_until).max(self.reorged_at);
                 let here = |it: &LaneId| judge.cut_until == Millis(0) && self.was_always_here(*it);
-                let lost = lanes.iter().filter(|it| it.1).map(|it| it.0);
+                let answer = self.options.params.beat_ms / 2;
+                let late = |since: Millis| since.after(answer) < self.now;
+                let lost = lanes.iter().filter(|it| it.1.is_some_and(late)).map(|it| it.0);
                 wrong.extend(lost.filter(here).map(|it| (number, it)));
                 let gone = lanes.into_iter().filter(|it| self.is_gone(began, it.0));
-                told.extend(gone.map(|(lane, lost)| ((slot, lane), lost)));
+                told.extend(gone.map(|(lane, lost)| ((slot, lane), lost.is_some())));
             }
         }
         for (what, lost) in told {

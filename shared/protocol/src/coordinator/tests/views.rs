@@ -208,7 +208,7 @@ fn a_lane_shows_what_it_waits_for() {
         Do::Made(1, "vm/0.0", 1),
     ];
     assert_eq!(state(&script), ("idle", None));
-    script.push(Do::WaitMs(2_500));
+    script.push(Do::WaitMs(4_500));
     let kernel = Some("kernel/0.0".to_owned());
     assert_eq!(state(&script), ("waiting_inputs", kernel.clone()));
     script.push(Do::Accepted(1, "vm/0.0"));

@@ -213,9 +213,10 @@ fn while_fewer_than_the_least_are_active_all_are() {
         (10, 0, 10),
         (0, 4, 2),
         // The vm class is short by itself: its four new lanes are active, the others are not.
-        (4, 4, 6),
-        (5, 4, 6),
-        (7, 4, 9),
+        (2, 4, 6),
+        // Both are: that the vm lanes could do the others' work keeps nobody waiting.
+        (4, 4, 9),
+        (10, 4, 10),
     ];
     for (least, vms, active) in rows {
         assert_eq!(network(least, vms).active().len(), active, "{least} with {vms} vm lanes");

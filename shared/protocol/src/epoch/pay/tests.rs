@@ -130,14 +130,14 @@ fn list(credits: &[(u8, Earned)]) -> List {
 }
 
 #[test]
-fn units_are_paid_pro_rata_times_coverage_and_takeovers_at_seven_tenths() {
+fn units_are_paid_pro_rata_times_coverage_and_takeovers_at_two_fifths() {
     let rows = [
         (earned(100, 0), 1_000, 1_000),
         (earned(50, 0), 1_000, 500),
-        (earned(0, 50), 1_000, 350),
-        (earned(50, 50), 1_000, 850),
+        (earned(0, 50), 1_000, 200),
+        (earned(50, 50), 1_000, 700),
         (earned(50, 0), 308, 154),
-        (earned(0, 50), 308, 107),
+        (earned(0, 50), 308, 61),
         (earned(50, 0), 0, 0),
         (earned(0, 0), 1_000, 0),
         (earned(33, 0), 999, 329),
@@ -170,7 +170,7 @@ fn an_epochs_slots_share_one_list() {
     assert_eq!(lines, [(address(1), earned(100, 40)), (address(2), earned(60, 0))]);
     assert_eq!((list.pool(), list.epoch()), (3_000, Epoch(4)));
     assert_eq!(list.amount(address(2), 1_000, &params()), 3_000 * 60 / 200);
-    assert_eq!(list.amount(address(1), 1_000, &params()), 3_000 * 128 / 200);
+    assert_eq!(list.amount(address(1), 1_000, &params()), 3_000 * 116 / 200);
 }
 
 #[test]
