@@ -66,6 +66,8 @@ pub struct Round {
     out: BTreeSet<LaneId>,
     /// Those of them that are lost.
     lost: BTreeSet<LaneId>,
+    /// Lanes about which something was said that did not make them lost.
+    doubted: BTreeSet<LaneId>,
     /// Lanes of which we know more than that they are dealt.
     standings: BTreeMap<LaneId, Standing>,
     /// Lanes whose beats we wait for.
@@ -154,6 +156,7 @@ impl Round {
             known_depth: u32::MAX,
             out: BTreeSet::new(),
             lost: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             standings: BTreeMap::new(),
             watched: BTreeSet::new(),
             listeners: BTreeSet::new(),

@@ -233,7 +233,7 @@ impl Coordinator {
         self.rounds.insert(slot, round);
         self.take_up(now, slot, actions);
         self.hear_early(now, slot, actions);
-        let doubted = self.rounds.get(&slot).map(Round::doubted).unwrap_or_default();
+        let doubted = self.rounds.get(&slot).map(|it| it.doubted().clone()).unwrap_or_default();
         for lane in doubted {
             self.judge_lane(now, slot, lane, actions);
         }

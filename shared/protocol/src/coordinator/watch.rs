@@ -114,12 +114,14 @@ impl Coordinator {
         }
         for at in 0..self.active.len() {
             let slot = self.active[at];
-            let watched = self.rounds.get(&slot).map(|it| it.watched().iter().copied().collect());
-            let watched: Vec<LaneId> = watched.unwrap_or_default();
+            let Some(round) = self.rounds.get(&slot) else { continue };
+            let watched: Vec<LaneId> = round.watched().iter().copied().collect();
+            let gone = round.unanswered(now, &self.params).0;
             for lane in watched {
                 self.give_notice(now, slot, lane, actions);
                 self.judge_lane(now, slot, lane, actions);
             }
+            gone.into_iter().for_each(|lane| self.judge_lane(now, slot, lane, actions));
         }
         self.plan_silence(now);
     }
@@ -137,6 +139,7 @@ impl Coordinator {
                 let again = now.after(self.params.rank_wait_ms);
                 next = next.min(Some(at).filter(|&it| now < it).unwrap_or(again));
             }
+            next = next.min(round.unanswered(now, &self.params).1.unwrap_or(NEVER));
         }
         self.due.silence = next;
     }
@@ -167,7 +170,7 @@ impl Coordinator {
         }
         let watcher = watchers[rank];
         if let Some(round) = self.rounds.get_mut(&slot) {
-            round.note_notice(lane, watcher, last_beat);
+            round.note_notice(now, lane, (watcher, last_beat));
         }
         actions.push(Action::to_all(Message::Loss { lane, slot, watcher, last_beat }));
     }

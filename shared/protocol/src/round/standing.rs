@@ -90,6 +90,12 @@ const FALSE_WORDS_MAX: u8 = 3;
 /// From this many proofs on that a prover never acknowledged it is not counted on.
 const DEAF_MAX: u8 = 2;
 
+/// When a lane that never refuted a notice must be gone: it answers to everybody at once, and again
+/// with its next beat.
+const fn unanswered_at(it: &Standing, params: &Params) -> Millis {
+    it.accused.after(2 * params.silence_ms())
+}
+
 /// What stands in both lists, which are sorted.
 fn common<'a>(a: &'a [u32], b: &'a [u32]) -> impl Iterator<Item = usize> + use<'a> {
     let (few, many) = if a.len() < b.len() { (a, b) } else { (b, a) };
@@ -210,10 +216,14 @@ impl Round {
         let said = standing.notices.iter().filter(|it| wrong && *it.1 < n);
         let false_words: Vec<LaneId> = said.map(|it| *it.0).collect();
         standing.notices.retain(|_, last_beat| n <= *last_beat);
-        let refuted = standing.lost && standing.notices.is_empty();
+        let clear = standing.notices.is_empty();
+        let refuted = standing.lost && clear;
         standing.lost &= !refuted;
         // Who answers at once was here all the time.
         standing.fell &= !(refuted && wrong);
+        if clear {
+            self.doubted.remove(&lane);
+        }
         let mut changed = self.count_false_words(&false_words);
         if refuted {
             self.lost.remove(&lane);
@@ -280,6 +290,9 @@ impl Round {
         if heard <= last || standing.spoke.after(params.silence_ms()) <= now {
             standing.notices.insert(watcher, last.max(heard));
             standing.accused = now;
+            if !standing.lost {
+                self.doubted.insert(lane);
+            }
             if !self.watched.contains(&lane) && self.is_trusted(watcher.prover()) {
                 self.watch(now, lane, usize::MAX);
                 self.expect_soon(now, lane, params);
@@ -288,9 +301,15 @@ impl Round {
     }
 
     /// Lanes about which something was said that did not make them lost.
-    pub(crate) fn doubted(&self) -> Vec<LaneId> {
-        let doubted = self.standings.iter().filter(|(_, it)| !it.lost && !it.notices.is_empty());
-        doubted.map(|(&lane, _)| lane).collect()
+    pub(crate) const fn doubted(&self) -> &BTreeSet<LaneId> {
+        &self.doubted
+    }
+    /// Those of them that never answered, and when the next one counts as such.
+    pub(crate) fn unanswered(&self, now: Millis, params: &Params) -> (Vec<LaneId>, Option<Millis>) {
+        let since = |it: &LaneId| self.standings.get(it).map(|it| unanswered_at(it, params));
+        let all = self.doubted.iter().filter_map(|&it| Some((it, since(&it)?)));
+        let (over, open): (Vec<_>, Vec<_>) = all.partition(|it| it.1 <= now);
+        (over.into_iter().map(|it| it.0).collect(), open.into_iter().map(|it| it.1).min())
     }
 
     /// The lanes whose word about this lane counts: its first ranks of other provers that are not
@@ -339,13 +358,21 @@ impl Round {
     }
 
     /// Notes that one of ours spoke about a silent lane.
-    pub(crate) fn note_notice(&mut self, lane: LaneId, watcher: LaneId, last_beat: u64) {
+    pub(crate) fn note_notice(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        (watcher, last): (LaneId, u64),
+    ) {
         if let Some(standing) = self.standings.get_mut(&lane) {
-            standing.notices.insert(watcher, last_beat);
+            standing.notices.insert(watcher, last);
+            standing.accused = now;
+            self.doubted.insert(lane);
         }
     }
 
-    /// Two provers say so, or one and our own ears (R5.3). About ourselves only others can know.
+    /// Two provers say so, or one and our own ears, or one whom the lane never answers, because all
+    /// others that could say so may be gone (R5.3). About ourselves only others can know.
     pub(crate) fn is_newly_lost(&self, now: Millis, lane: LaneId, params: &Params) -> bool {
         let Some(it) = self.standings.get(&lane).filter(|it| !it.lost) else { return false };
         if it.notices.is_empty() {
@@ -361,7 +388,10 @@ impl Round {
             || said.iter().any(|it| self.own.first().is_none_or(|own| own.0.prover() != *it));
         let alone = || !watchers.iter().any(|it| !own(it) && self.is_heard(now, *it, params));
         let trusted = said.iter().filter(|it| self.is_trusted(**it)).count();
-        2 <= trusted || (!said.is_empty() && silent && (others() || alone()))
+        let unanswered = !self.is_own(lane) && unanswered_at(it, params) <= now;
+        2 <= trusted
+            || (1 <= trusted && unanswered)
+            || (!said.is_empty() && silent && (others() || alone()))
     }
 
     /// Whether a prover's notices count by themselves; our own ears may confirm any of them.
@@ -388,6 +418,7 @@ impl Round {
             standing.lost = true;
             standing.fell = true;
             self.lost.insert(lane);
+            self.doubted.remove(&lane);
         }
         self.weigh(lane);
         self.let_go(now, lane, u64::MAX);

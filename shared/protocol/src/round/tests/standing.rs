@@ -55,6 +55,24 @@ fn a_loss_takes_the_words_of_two_provers_or_one_and_own_ears() {
     }
 }
 
+/// If four of five lanes vanish at once, one of a lane's watchers may be all that is left of them.
+#[test]
+fn one_notice_that_is_never_answered_is_a_loss() {
+    let (mut round, params) = (round(5, &[0]), params());
+    let (gone, watcher) = (lane(1), lane(2));
+    round.on_notice(Millis(100), gone, (watcher, 5), &params);
+    let at = 100 + 2 * params.silence_ms();
+    // Our own ears: we began to listen when we heard the notice.
+    round.standings.get_mut(&gone).unwrap().heard = Millis(at);
+    assert_eq!(round.unanswered(Millis(at - 1), &params), (Vec::new(), Some(Millis(at))));
+    assert!(!round.is_newly_lost(Millis(at - 1), gone, &params));
+    assert_eq!(round.unanswered(Millis(at), &params), (vec![gone], None));
+    assert!(round.is_newly_lost(Millis(at), gone, &params));
+    round.on_beat(Millis(at), gone, (6, TaskId::default()), &params);
+    assert_eq!(round.unanswered(Millis(at), &params), (Vec::new(), None), "it is here after all");
+    assert!(!round.is_newly_lost(Millis(at), gone, &params));
+}
+
 #[test]
 fn patience_is_doubled_for_a_lane_that_never_spoke() {
     let mut round = round(2, &[0]);
