@@ -170,11 +170,12 @@ impl Coordinator {
                 }
                 Record::Made { task, statement, blob, credit, cpu_ms, peak_mb } => {
                     let maker = self.restored.get(&task).copied();
-                    let proof = Proof::new(statement, blob, credit, Origin::Own);
+                    let proof = Proof::new(statement, blob, credit.payee, Origin::Own);
                     self.ledger.add(task, proof.made_by(maker, cpu_ms, peak_mb));
                 }
                 Record::Held { task, statement, blob, credit } => {
-                    self.ledger.add(task, Proof::new(statement, blob, credit, Origin::Peer));
+                    let proof = Proof::new(statement, blob, credit.payee, Origin::Peer);
+                    self.ledger.add(task, proof);
                 }
                 Record::Settled { slot } => {
                     self.recorded.insert(slot);
@@ -229,8 +230,7 @@ impl Coordinator {
             Input::Peer { from, message } => self.on_message(now, from, message, actions),
             Input::Prover(event) => self.on_prover(now, event, actions),
             Input::Accepted { task, statement, blob, credit } => {
-                let proof = Proof::new(statement, blob, credit, Origin::Peer);
-                self.on_accepted(now, task, proof, actions);
+                self.on_accepted(now, task, (statement, blob, credit), actions);
             }
             Input::FetchFailed { blob, refused } => {
                 self.on_fetch_failed(now, (blob, refused), actions);

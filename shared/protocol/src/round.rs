@@ -434,7 +434,7 @@ impl Round {
     pub(crate) fn hold_copy(&mut self, statement: StatementId, task: usize, prover: ProverId) {
         let Some(it) = self.tasks.get_mut(&task) else { return };
         if it.holders.contains_key(&statement) || it.holders.len() < STATEMENTS_MAX {
-            it.holders.or_default(statement).insert(prover);
+            it.holders.or_default(statement).insert(prover, ());
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Coordinator;
 use crate::{
     claims::{End, Stage},
-    domain::{BlobId, LaneId, Millis, Slot, StatementId, TaskId},
+    domain::{BlobId, Credit, LaneId, Millis, Slot, StatementId, TaskId},
     io::{Action, Previous, ProverEvent, Record},
     ledger::{Origin, Proof},
 };
@@ -18,7 +18,7 @@ impl Coordinator {
             }
             ProverEvent::Made { task, statement, blob, credit, cpu_ms, peak_mb } => {
                 let lane = self.claims.lane_of(task);
-                let proof = Proof::new(statement, blob, credit, Origin::Own);
+                let proof = Proof::new(statement, blob, credit.payee, Origin::Own);
                 let proof = proof.made_by(lane, cpu_ms, peak_mb);
                 let record = Record::Made { task, statement, blob, credit, cpu_ms, peak_mb };
                 self.keep(task, proof, record, actions);
@@ -89,17 +89,17 @@ impl Coordinator {
         &mut self,
         now: Millis,
         task: TaskId,
-        proof: Proof,
+        (statement, blob, credit): (StatementId, BlobId, Credit),
         actions: &mut Vec<Action>,
     ) {
         let of = |round: &crate::round::Round| Some((round.slot, round.find(task)?));
         let found: Vec<(Slot, usize)> = self.rounds.values().filter_map(of).collect();
-        let Proof { statement, blob, credit, .. } = proof;
         let offer = |&(slot, it): &(Slot, usize)| self.rounds[&slot].task(it)?.offer_of(blob);
         let maker = found.iter().find_map(offer).map(|(lane, it)| (lane, [it.cpu_ms, it.peak_mb]));
         if found.is_empty() {
             return;
         }
+        let proof = Proof::new(statement, blob, credit.payee, Origin::Peer);
         self.keep(task, proof, Record::Held { task, statement, blob, credit }, actions);
         if self.ledger.find(task, statement).is_none() {
             return;
@@ -126,7 +126,7 @@ impl Coordinator {
         cost: [u32; 2],
     ) {
         let Some(proof) = self.ledger.find(task, statement) else { return };
-        if !self.chain.pays_another(proof.credit.payee, maker.prover()) {
+        if !self.chain.pays_another(proof.payee, maker.prover()) {
             self.ledger.attribute(task, statement, maker, cost);
         }
     }
@@ -141,7 +141,7 @@ impl Coordinator {
         actions: &mut Vec<Action>,
     ) {
         let Some(proof) = self.ledger.find(task, statement) else { return };
-        let payee = proof.credit.payee;
+        let payee = proof.payee;
         let Some(round) = self.rounds.get(&slot) else { return };
         let announced = round.announcers(number, statement).into_iter();
         let copies: Vec<LaneId> =

@@ -275,7 +275,7 @@ impl Coordinator {
         let should =
             parents.flat_map(|it| it.order.iter().copied()).filter(|&it| round.is_alive(it));
         let first = round.is_alive(maker).then_some(maker.prover());
-        let all = first.into_iter().chain(said.into_iter().flatten().copied());
+        let all = first.into_iter().chain(said.into_iter().flat_map(|it| it.keys().copied()));
         let mut from: Vec<ProverId> = Vec::new();
         for prover in all.chain(should.map(LaneId::prover)) {
             if Some(prover) != self.own && !from.contains(&prover) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BlobId, Credit, LaneId, StatementId, TaskId};
+use crate::domain::{Address, BlobId, LaneId, StatementId, TaskId};
 
 /// Proofs kept at most: what an agent follows of 64 blocks, a hundred or two of each. The oldest
 /// ones go first.
@@ -29,8 +29,8 @@ pub struct Proof {
     pub statement: StatementId,
     /// Where it is stored.
     pub blob: BlobId,
-    /// Its credit record.
-    pub credit: Credit,
+    /// Whom its credit record pays.
+    pub payee: Address,
     /// Whether it is ours.
     pub origin: Origin,
     /// The lane that made it, as far as known.
@@ -46,9 +46,9 @@ pub struct Proof {
 impl Proof {
     /// A proof as accepted, with nothing known about how it was made.
     #[must_use]
-    pub const fn new(statement: StatementId, blob: BlobId, credit: Credit, origin: Origin) -> Self {
+    pub const fn new(statement: StatementId, blob: BlobId, payee: Address, origin: Origin) -> Self {
         let (maker, cpu_ms, peak_mb, number) = (None, None, None, 0);
-        Self { statement, blob, credit, origin, maker, cpu_ms, peak_mb, number }
+        Self { statement, blob, payee, origin, maker, cpu_ms, peak_mb, number }
     }
     /// The same with its maker and cost.
     #[must_use]
@@ -118,6 +118,8 @@ impl Ledger {
             return false;
         }
         self.next += 1;
+        // Nearly every task has one proof.
+        all.reserve_exact(1);
         all.push(Proof { number: self.next, ..proof });
         self.count += 1;
         if PROOFS_MAX < self.count {
@@ -163,19 +165,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Address;
-
-    fn credit() -> Credit {
-        let payee = Address([7; 20]);
-        Credit { kind: 3, own: 1, total: 1, payee, left: [0; 32], right: [0; 32] }
-    }
     fn task(n: u16) -> TaskId {
         let mut id = [0; 32];
         id[..2].copy_from_slice(&n.to_be_bytes());
         TaskId(id)
     }
     fn proof(n: u8, origin: Origin) -> Proof {
-        Proof::new(StatementId([n; 32]), BlobId([n; 32]), credit(), origin)
+        Proof::new(StatementId([n; 32]), BlobId([n; 32]), Address([7; 20]), origin)
     }
 
     #[test]

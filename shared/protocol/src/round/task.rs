@@ -74,7 +74,7 @@ pub struct Task {
     /// Announced proofs by maker.
     pub offers: Few<LaneId, Offer>,
     /// Who said that it holds a checked copy.
-    pub holders: Few<StatementId, BTreeSet<ProverId>>,
+    pub holders: Few<StatementId, Few<ProverId, ()>>,
     /// Whether an accepted proof is in the ledger.
     pub accepted: bool,
     /// Since when it can be claimed.
@@ -142,7 +142,7 @@ impl Task {
     /// The provers that said they hold a checked copy of a statement.
     #[must_use]
     pub fn holds_copy(&self, statement: StatementId, prover: ProverId) -> bool {
-        self.holders.get(&statement).is_some_and(|it| it.contains(&prover))
+        self.holders.get(&statement).is_some_and(|it| it.contains_key(&prover))
     }
 
     /// An announcement replaces an older one of the same lane; false if it was not newer.

@@ -11,13 +11,15 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Tasks {
     all: Vec<(u32, Task)>,
-    /// Places in `all`; a power of two of them, at most half of them taken.
-    table: Vec<u32>,
+    /// Numbers with their places in `all`; a power of two of them, at most half of them taken.
+    table: Vec<(u32, u32)>,
 }
+
+const FREE: (u32, u32) = (NONE, NONE);
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self { all: Vec::new(), table: vec![NONE; 64] }
+        Self { all: Vec::new(), table: vec![FREE; 64] }
     }
 
     const fn start(&self, number: u32) -> usize {
@@ -29,13 +31,13 @@ impl Tasks {
     /// The place in the table where the number is, or would be.
     fn slot(&self, number: u32) -> usize {
         let mut at = self.start(number);
-        while self.table[at] != NONE && self.all[self.table[at] as usize].0 != number {
+        while self.table[at] != FREE && self.table[at].0 != number {
             at = (at + 1) & (self.table.len() - 1);
         }
         at
     }
     fn find(&self, task: usize) -> Option<usize> {
-        let place = self.table[self.slot(u32::try_from(task).ok()?)];
+        let (_, place) = self.table[self.slot(u32::try_from(task).ok()?)];
         (place != NONE).then_some(place as usize)
     }
 
@@ -53,22 +55,26 @@ impl Tasks {
     pub(super) fn or_insert(&mut self, task: usize, new: impl FnOnce() -> Task) -> &mut Task {
         let number = u32::try_from(task).unwrap_or(NONE);
         let mut slot = self.slot(number);
-        if self.table[slot] == NONE {
+        if self.table[slot] == FREE {
             if self.table.len() <= 2 * self.all.len() {
                 self.grow();
                 slot = self.slot(number);
             }
-            self.table[slot] = u32::try_from(self.all.len()).unwrap_or(NONE);
+            self.table[slot] = (number, u32::try_from(self.all.len()).unwrap_or(NONE));
+            if self.all.len() == self.all.capacity() {
+                self.all.reserve_exact((self.all.len() / 4).max(16));
+            }
             self.all.push((number, new()));
         }
-        &mut self.all[self.table[slot] as usize].1
+        &mut self.all[self.table[slot].1 as usize].1
     }
 
     fn grow(&mut self) {
-        self.table = vec![NONE; 4 * self.table.len()];
+        self.table = vec![FREE; 4 * self.table.len()];
         for place in 0..self.all.len() {
-            let slot = self.slot(self.all[place].0);
-            self.table[slot] = u32::try_from(place).unwrap_or(NONE);
+            let number = self.all[place].0;
+            let slot = self.slot(number);
+            self.table[slot] = (number, u32::try_from(place).unwrap_or(NONE));
         }
     }
 
