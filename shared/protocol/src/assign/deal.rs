@@ -4,9 +4,12 @@
 //! hundred tasks. What lanes rank early for is turned around once per deal, and machines of one
 //! process share it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{keccak::keccak256, shuffle};
+use super::{keccak::keccak256, memo::Read, shuffle};
 use crate::{
     domain::{Class, Hash, LaneId, Node, ProverId},
     epoch::rolling::{Rolling, rolled},
@@ -87,6 +90,8 @@ pub struct Deal {
     early: BTreeMap<LaneId, Early>,
     /// The first ranks of subtrees and vm proofs, which are walked once, and where each begins.
     first: [First; 2],
+    /// What machines read of it already.
+    read: Read,
 }
 
 /// Ranks that were walked once: one list, and where each task's begin in it.
@@ -213,8 +218,8 @@ impl Deal {
             .collect();
         assert!(dealt.iter().all(|it| lanes.contains_key(it)), "only lanes are dealt work");
         let early = BTreeMap::new();
-        let first = Default::default();
-        let mut deal = Self { seed, lanes, decks: [rollup, vm], dealt, early, first };
+        let (first, read) = Default::default();
+        let mut deal = Self { seed, lanes, decks: [rollup, vm], dealt, early, first, read };
         for deck in &mut deal.decks {
             deck.set_idle(&deal.dealt);
         }
@@ -306,6 +311,17 @@ impl Deal {
         let walked = move || self.walk(class, i).skip(first.len());
         let rest = core::iter::once_with(walked).flatten();
         first.iter().copied().chain(rest)
+    }
+
+    /// The first ranks of a task in a picture in which nobody was lost, which only its makers
+    /// change: most machines hold that one, so it is made once.
+    pub(crate) fn undisturbed(
+        &self,
+        task: usize,
+        makers: [Option<LaneId>; 2],
+        read: impl FnOnce() -> Vec<LaneId>,
+    ) -> Arc<[LaneId]> {
+        self.read.ranks(task, makers, read)
     }
 
     /// All ranks at once.

@@ -16,7 +16,7 @@ use std::{
 use super::Deal;
 use crate::{
     chain::Registry,
-    domain::Hash,
+    domain::{Hash, LaneId},
     io::{BlockPlan, PlannedTask},
     params::Params,
     tree::layout::Layout,
@@ -94,6 +94,51 @@ impl Memo {
         self.deals.get(key, || Arc::new(make()))
     }
 }
+
+/// Ranks with the makers that they stand behind.
+type Ranks = ([Option<LaneId>; 2], Arc<[LaneId]>);
+
+/// First ranks of a deal's tasks, as machines read them. It is a function of its deal, so any two
+/// of them are equal.
+#[expect(clippy::disallowed_types, reason = "see above: a lock changes no result")]
+#[derive(Debug, Default)]
+pub(super) struct Read(Mutex<Vec<Vec<Ranks>>>);
+
+impl Read {
+    /// The ranks of a task behind these makers.
+    pub(super) fn ranks(
+        &self,
+        task: usize,
+        makers: [Option<LaneId>; 2],
+        read: impl FnOnce() -> Vec<LaneId>,
+    ) -> Arc<[LaneId]> {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.len() <= task {
+            tasks.resize_with(task + 1, Vec::new);
+        }
+        let all = &mut tasks[task];
+        if let Some((_, ranks)) = all.iter().find(|it| it.0 == makers) {
+            return Arc::clone(ranks);
+        }
+        let ranks: Arc<[LaneId]> = read().into();
+        if all.len() < ENTRIES_MAX {
+            all.push((makers, Arc::clone(&ranks)));
+        }
+        ranks
+    }
+}
+
+impl Clone for Read {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+impl PartialEq for Read {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Read {}
 
 #[cfg(test)]
 mod tests {

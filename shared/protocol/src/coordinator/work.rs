@@ -328,11 +328,11 @@ fn fetchable(now: Millis, round: &Round, task: usize) -> Option<LaneId> {
 /// follow it, then all others.
 fn turn(round: &Round, makers: &[LaneId], own: ProverId) -> Option<usize> {
     round.own.first()?;
-    let order = round.task(round.root()).map(|it| it.order.clone()).unwrap_or_default();
+    let order = round.task(round.root()).map(|it| &*it.order).unwrap_or_default();
     let (first, rest): (Vec<LaneId>, Vec<LaneId>) = makers
         .iter()
-        .copied()
         .chain(order)
+        .copied()
         .filter(|&it| round.is_alive(it) || it.prover() == own)
         .partition(|it| makers.contains(it));
     let mut provers: Vec<ProverId> = Vec::new();

@@ -65,7 +65,16 @@ impl Round {
     /// The first `reach` lanes that can be counted on; if there are fewer, the others follow. They
     /// are not shut out: if everybody able were lost, or believed the others to be alive, the task
     /// would wait for ever. Of all these, whoever failed here comes last.
-    fn first_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
+    fn first_ranks(&self, task: usize, it: &Task) -> Arc<[LaneId]> {
+        let read = || self.read_ranks(task, it);
+        let undisturbed = self.out.is_empty() && self.moved.is_empty() && it.failures.is_empty();
+        if undisturbed && !self.is_named() {
+            return self.deal.undisturbed(task, it.makers, read);
+        }
+        read().into()
+    }
+
+    fn read_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
         let (mut order, mut last) = (Vec::with_capacity(it.reach), Vec::new());
         for lane in self.walk(task, it.place, it.makers) {
             if !self.out.contains(&lane) {
@@ -87,7 +96,7 @@ impl Round {
 
     /// The lanes that follow a task, best first.
     pub(super) fn ranks(&self, task: usize) -> &[LaneId] {
-        self.tasks.get(&task).map(|it| it.order.as_slice()).unwrap_or_default()
+        self.tasks.get(&task).map(|it| &*it.order).unwrap_or_default()
     }
 
     /// Reads the ranks anew; gives the lanes that did not follow the task before.

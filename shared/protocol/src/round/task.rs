@@ -1,6 +1,6 @@
 //! One proof to make, with everything heard about it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::few::Few;
 use crate::{
@@ -58,7 +58,7 @@ pub struct Offer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
     /// The first ranks that can be counted on, best first; others follow in the deal's order.
-    pub order: Vec<LaneId>,
+    pub order: Arc<[LaneId]>,
     /// How many ranks follow the task.
     pub reach: usize,
     /// Where a crown task's ranks begin, and whether the left child's maker is first.
@@ -90,9 +90,9 @@ pub struct Task {
 }
 
 impl Task {
-    pub(super) const fn new(now: Millis) -> Self {
+    pub(super) fn new(now: Millis) -> Self {
         Self {
-            order: Vec::new(),
+            order: Arc::default(),
             reach: 0,
             place: (0, false),
             makers: [None, None],

@@ -289,7 +289,11 @@ fn a_claim_that_lasts_too_long_opens_its_task_and_moves_its_subtree() {
     hold(&mut round, hedge_at, "kernel/0.0", order[2], &p);
     assert!(!round.open.contains(&kernel), "one hedge for one late claim");
     assert_eq!(known(&round, "base/0").order[0], order[2], "the hedger carries on");
-    assert_eq!(known(&round, "base/1").order, round.deal.ranks(Class::Rollup, 1), "of this alone");
+    assert_eq!(
+        known(&round, "base/1").order[..],
+        round.deal.ranks(Class::Rollup, 1),
+        "of this alone"
+    );
     hold(&mut round, 2 * hedge_at, "kernel/0.0", order[3], &p);
     assert_eq!(known(&round, "base/0").order[0], order[2], "only the first hedge moves it");
 }
@@ -328,7 +332,7 @@ fn whoever_failed_ranks_last_for_that_task_alone() {
     round.fail(base, before[0]);
     let mut after = before[1..].to_vec();
     after.push(before[0]);
-    assert_eq!(known(&round, "base/0").order, after);
+    assert_eq!(known(&round, "base/0").order[..], after);
     assert_eq!(known(&round, "base/1").order, neighbour);
     assert!(round.is_eligible(before[0]), "elsewhere it is counted on");
     round.fail(base, after[0]);

@@ -79,6 +79,11 @@ impl Round {
         }
     }
 
+    /// Whether somebody was named, or declared that it proves alone.
+    pub(super) fn is_named(&self) -> bool {
+        self.naming != Naming::Nobody
+    }
+
     /// Whose lanes come before the deal's in the task's ranks.
     pub(super) fn first_named(&self, task: usize) -> Option<ProverId> {
         let subtree = self.spot(task).subtree()?;

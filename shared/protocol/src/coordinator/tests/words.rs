@@ -60,7 +60,7 @@ fn provers(lanes: impl IntoIterator<Item = LaneId>, own: u32) -> Vec<u32> {
 fn a_claim_and_its_release_are_heard_by_those_who_follow_the_task() {
     let own = ranked("base/1", 0);
     let bench = bench(own, &[Do::Started("base/1"), Do::Failed("base/1")]);
-    let followers = provers(bench.known("base/1").order.clone(), own);
+    let followers = provers(bench.known("base/1").order.to_vec(), own);
     assert_eq!(followers.len(), 1);
     let claims = told(&bench, |it| matches!(it, Message::Claim { .. }));
     let releases = told(&bench, |it| matches!(it, Message::Release { .. }));
@@ -110,7 +110,7 @@ fn a_proof_is_repeated_with_every_beat_until_it_is_acknowledged() {
     let own = ranked("base/1", 0);
     let mut bench = bench(own, &[Do::Proved("base/1")]);
     let made = |bench: &Bench| told(bench, |it| matches!(it, Message::Made { .. }));
-    let mut missing = provers(bench.known("merge/1.0").order.clone(), own);
+    let mut missing = provers(bench.known("merge/1.0").order.to_vec(), own);
     assert!(3 <= missing.len(), "{missing:?}");
     while let Some(answers) = missing.pop() {
         bench.run(&Do::Held(answers, own, "base/1"));
