@@ -217,7 +217,6 @@ impl Round {
         let mut it = Task::new(now);
         it.reach = self.reach(task, params);
         if self.spot(task).subtree().is_none() {
-            it.place = self.deal.crown_place(self.spot(task).node);
             let tops = self.spot(task).children().filter(|&it| self.spot(it).is_top);
             let late = tops.map(|it| (self.open_to_all_at(it, params), task));
             self.timers.extend(late.min());

@@ -343,6 +343,11 @@ impl Deal {
         (place.unwrap_or(0), c[31] & 1 == 0)
     }
 
+    /// The same for a task of the block, computed once.
+    pub(crate) fn crown_place_of(&self, task: usize, node: Node) -> (usize, bool) {
+        self.read.place(task, || self.crown_place(node))
+    }
+
     /// The rank order of a crown node (R4.3): the makers of both children (`left` and `right`; for
     /// the root twice the same), then the deck from a position that the seed picks.
     #[must_use]

@@ -98,11 +98,18 @@ impl Memo {
 /// Ranks with the makers that they stand behind.
 type Ranks = ([Option<LaneId>; 2], Arc<[LaneId]>);
 
-/// First ranks of a deal's tasks, as machines read them. It is a function of its deal, so any two
-/// of them are equal.
+/// What machines read about one task.
+#[derive(Debug, Default)]
+struct TaskRead {
+    place: Option<(usize, bool)>,
+    ranks: Vec<Ranks>,
+}
+
+/// Places and first ranks of a deal's tasks, as machines read them. All of it follows from the
+/// deal, so any two of them are equal.
 #[expect(clippy::disallowed_types, reason = "see above: a lock changes no result")]
 #[derive(Debug, Default)]
-pub(super) struct Read(Mutex<Vec<Vec<Ranks>>>);
+pub(super) struct Read(Mutex<Vec<TaskRead>>);
 
 impl Read {
     /// The ranks of a task behind these makers.
@@ -112,19 +119,33 @@ impl Read {
         makers: [Option<LaneId>; 2],
         read: impl FnOnce() -> Vec<LaneId>,
     ) -> Arc<[LaneId]> {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.len() <= task {
-            tasks.resize_with(task + 1, Vec::new);
-        }
-        let all = &mut tasks[task];
-        if let Some((_, ranks)) = all.iter().find(|it| it.0 == makers) {
-            return Arc::clone(ranks);
+        let found = |it: &mut TaskRead| {
+            let same = it.ranks.iter().find(|it| it.0 == makers);
+            same.map(|it| Arc::clone(&it.1))
+        };
+        if let Some(ranks) = self.with(task, found) {
+            return ranks;
         }
         let ranks: Arc<[LaneId]> = read().into();
-        if all.len() < ENTRIES_MAX {
-            all.push((makers, Arc::clone(&ranks)));
-        }
+        self.with(task, |it| {
+            if it.ranks.len() < ENTRIES_MAX {
+                it.ranks.push((makers, Arc::clone(&ranks)));
+            }
+        });
         ranks
+    }
+
+    /// The place of a crown task in the deck.
+    pub(super) fn place(&self, task: usize, read: impl FnOnce() -> (usize, bool)) -> (usize, bool) {
+        self.with(task, |it| *it.place.get_or_insert_with(read))
+    }
+
+    fn with<T>(&self, task: usize, look: impl FnOnce(&mut TaskRead) -> T) -> T {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.len() <= task {
+            tasks.resize_with(task + 1, TaskRead::default);
+        }
+        look(&mut tasks[task])
     }
 }
 

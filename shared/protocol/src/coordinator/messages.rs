@@ -140,6 +140,9 @@ impl Coordinator {
         let Some(round) = self.rounds.get_mut(&slot) else { return };
         let Some(found) = round.find(task) else { return };
         round.on_made(now, &message, &self.params);
+        if !round.task(found).is_some_and(|it| it.accepted) {
+            return;
+        }
         self.refuse_copies(now, (slot, found), (task, statement), actions);
         self.attribute((task, statement), lane, [cpu_ms, peak_mb]);
         let ours = self.own == Some(lane.prover());

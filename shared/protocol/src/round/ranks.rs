@@ -32,18 +32,13 @@ impl Round {
     }
 
     /// The undisturbed order of a task's lanes: whoever has the right, then the deck.
-    fn walk(
-        &self,
-        task: usize,
-        place: (usize, bool),
-        makers: [Option<LaneId>; 2],
-    ) -> impl Iterator<Item = LaneId> {
+    fn walk(&self, task: usize, makers: [Option<LaneId>; 2]) -> impl Iterator<Item = LaneId> {
         let spot = self.spot(task);
         let (class, i, first) = match (spot.vm(), spot.subtree()) {
             (Some(vm), _) => (Class::Vm, vm, [None, None]),
             (None, Some(it)) => (Class::Rollup, it, [self.moved.get(&it).map(|it| it.0), None]),
             (None, None) => {
-                let (place, left_first) = place;
+                let (place, left_first) = self.deal.crown_place_of(task, spot.node);
                 let [left, right] = makers;
                 let first = if left_first { [left, right] } else { [right, left] };
                 (Class::Rollup, place, first)
@@ -76,7 +71,7 @@ impl Round {
 
     fn read_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
         let (mut order, mut last) = (Vec::with_capacity(it.reach), Vec::new());
-        for lane in self.walk(task, it.place, it.makers) {
+        for lane in self.walk(task, it.makers) {
             if !self.out.contains(&lane) {
                 order.push(lane);
             } else if last.len() < it.reach {
@@ -161,7 +156,7 @@ impl Round {
     #[must_use]
     pub fn outranks(&self, task: usize, lane: LaneId, other: LaneId) -> bool {
         let Some(it) = self.tasks.get(&task) else { return false };
-        let mut order = self.walk(task, it.place, it.makers);
+        let mut order = self.walk(task, it.makers);
         order.find(|&it| it == lane || it == other) == Some(lane)
     }
 

@@ -61,8 +61,6 @@ pub struct Task {
     pub order: Arc<[LaneId]>,
     /// How many ranks follow the task.
     pub reach: usize,
-    /// Where a crown task's ranks begin, and whether the left child's maker is first.
-    pub place: (usize, bool),
     /// Makers of the children of a crown task, as far as known (R4.3).
     pub makers: [Option<LaneId>; 2],
     /// Claims that ended without a proof.
@@ -94,7 +92,6 @@ impl Task {
         Self {
             order: Arc::default(),
             reach: 0,
-            place: (0, false),
             makers: [None, None],
             attempts: 0,
             failures: BTreeSet::new(),
