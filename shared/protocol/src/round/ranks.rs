@@ -60,13 +60,22 @@ impl Round {
     /// The first `reach` lanes that can be counted on; if there are fewer, the others follow. They
     /// are not shut out: if everybody able were lost, or believed the others to be alive, the task
     /// would wait for ever. Of all these, whoever failed here comes last.
-    fn first_ranks(&self, task: usize, it: &Task) -> Arc<[LaneId]> {
+    pub(super) fn first_ranks(&self, task: usize, it: &Task) -> Arc<[LaneId]> {
         let read = || self.read_ranks(task, it);
         let undisturbed = self.out.is_empty() && self.moved.is_empty() && it.failures.is_empty();
         if undisturbed && !self.is_named() {
-            return self.deal.undisturbed(task, it.makers, read);
+            return self.deal.undisturbed(self.same_ranks(task).unwrap_or(task), it.makers, read);
         }
         read().into()
+    }
+
+    /// The task that stands for all with the same ranks: those of a subtree's tasks are one list,
+    /// except for vm proofs, which are dealt one by one, and where somebody failed.
+    pub(super) fn same_ranks(&self, task: usize) -> Option<usize> {
+        let spot = self.spot(task);
+        let failed = self.tasks.get(&task).is_some_and(|it| !it.failures.is_empty());
+        let subtree = spot.subtree().filter(|_| spot.vm().is_none() && !failed)?;
+        Some(self.layout.at(self.layout.cut.subtrees[subtree].top))
     }
 
     fn read_ranks(&self, task: usize, it: &Task) -> Vec<LaneId> {
@@ -98,6 +107,12 @@ impl Round {
     pub(crate) fn rerank(&mut self, task: usize) -> Vec<LaneId> {
         let Some(it) = self.tasks.get(&task) else { return Vec::new() };
         let order = self.first_ranks(task, it);
+        self.set_ranks(task, order)
+    }
+
+    /// Takes over ranks that were read; gives the lanes that did not follow the task before.
+    pub(super) fn set_ranks(&mut self, task: usize, order: Arc<[LaneId]>) -> Vec<LaneId> {
+        let Some(it) = self.tasks.get(&task) else { return Vec::new() };
         let new = order.iter().copied().filter(|lane| !it.order.contains(lane)).collect();
         if order != it.order {
             if let Some(it) = self.tasks.get_mut(&task) {

@@ -523,15 +523,24 @@ impl Round {
     pub(crate) fn rerank_all(&mut self, lane: LaneId) -> Vec<(usize, Vec<LaneId>)> {
         let tasks = self.tasks.select(|it| it.order.contains(&lane));
         self.dirty.extend(self.tasks.select(|it| it.offers.contains_key(&lane)));
-        let changed = tasks.into_iter().map(|task| {
+        // Tasks of one subtree follow each other, and all but its vm proofs have the same ranks.
+        let mut last: Option<(usize, Arc<[LaneId]>)> = None;
+        let changed = tasks.into_iter().filter_map(|task| {
             self.dirty.insert(task);
             let early = self.is_early(task, ANSWERERS);
-            let new = self.rerank(task);
+            let same = self.same_ranks(task);
+            let read = || Some(self.first_ranks(task, self.tasks.get(&task)?));
+            let known = last.as_ref().filter(|it| Some(it.0) == same).map(|it| Arc::clone(&it.1));
+            let order = known.or_else(read)?;
+            if let Some(same) = same {
+                last = Some((same, Arc::clone(&order)));
+            }
+            let new = self.set_ranks(task, order);
             // Those before us were lost, maybe before they could tell the others.
             if !early && self.is_early(task, ANSWERERS) && !self.is_known(task) {
-                return (task, self.ranks(task).to_vec());
+                return Some((task, self.ranks(task).to_vec()));
             }
-            (task, new)
+            Some((task, new))
         });
         changed.collect()
     }
