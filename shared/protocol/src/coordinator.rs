@@ -23,7 +23,7 @@ use crate::{
     chain::{Chain, Head, Header},
     claims::Claims,
     domain::{BlobId, BlockId, Kind, LaneId, Millis, ProverId, Slot, TaskId},
-    io::{Action, BlockPlan, Input, Message, Record},
+    io::{Action, BlockPlan, Input, Message, Previous, Record},
     ledger::{Ledger, Origin, Proof},
     params::Params,
     round::Round,
@@ -66,7 +66,7 @@ pub struct Coordinator {
     ledger: Ledger,
     claims: Claims,
     /// Last claim heard of each lane: a second, different one with its number is a fault (R10.1).
-    heard: BTreeMap<LaneId, (u64, Message)>,
+    heard: BTreeMap<LaneId, Promised>,
     early: VecDeque<(ProverId, Message)>,
     /// Rounds that ended with their deal. A new deal of the slot goes on from what was heard in
     /// them: nobody repeats words that everybody heard.
@@ -81,6 +81,24 @@ pub struct Coordinator {
     due: Due,
     /// Whether the first step since the start is still to come.
     fresh: bool,
+}
+
+/// A lane's claim as it was heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Promised {
+    task: TaskId,
+    slot: Slot,
+    seq: u64,
+    attempt: u32,
+    previous: Previous,
+}
+
+impl Promised {
+    /// The lane's word, as it was signed.
+    const fn word(self, lane: LaneId) -> Message {
+        let Self { task, slot, seq, attempt, previous } = self;
+        Message::Claim { task, lane, slot, seq, attempt, previous }
+    }
 }
 
 /// What a step has to look at besides the tasks that it touched.

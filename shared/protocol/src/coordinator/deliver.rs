@@ -258,8 +258,8 @@ impl Coordinator {
             let to = self.to_lanes(new);
             if self.own == Some(lane.prover()) {
                 self.claims.say_again(*lane, to, actions);
-            } else if let Some(&(_, message)) = self.heard.get(lane) {
-                actions.push(Action::Relay { message, to });
+            } else if let Some(heard) = self.heard.get(lane) {
+                actions.push(Action::Relay { message: heard.word(*lane), to });
             }
         }
     }

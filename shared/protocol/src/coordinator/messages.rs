@@ -3,7 +3,7 @@
 //! Messages are facts about their speaker only: a lane speaks for itself, a watcher for its own
 //! ears. Whatever does not fit the round it names changes nothing.
 
-use super::{Coordinator, EARLY_MAX};
+use super::{Coordinator, EARLY_MAX, Promised};
 use crate::{
     claims::{End, Stage},
     domain::{LaneId, Millis, ProverId, Slot},
@@ -153,19 +153,21 @@ impl Coordinator {
 
     fn on_claim(&mut self, now: Millis, message: Message, actions: &mut Vec<Action>) {
         let Message::Claim { task, lane, slot, seq, attempt, previous } = message else { return };
-        if let Some((last, before)) = self.heard.get(&lane) {
-            if *last == seq && *before != message {
+        let promised = Promised { task, slot, seq, attempt, previous };
+        if let Some(before) = self.heard.get(&lane) {
+            let last = before.seq;
+            if last == seq && *before != promised {
                 let text = format!("lane {lane} made two different claims with number {seq}");
                 actions.push(Action::Note { code: "FLT-001", text });
             }
-            if seq < *last || (*last == seq && self.is_held(slot, lane)) {
+            if seq < last || (last == seq && self.is_held(slot, lane)) {
                 return;
             }
-            if *last == seq {
+            if last == seq {
                 return self.answer(slot, lane, message, actions);
             }
         }
-        self.heard.insert(lane, (seq, message));
+        self.heard.insert(lane, promised);
         let made = previous == Previous::Delivered;
         let soon = now.after(if made { self.params.beat_ms } else { 0 });
         self.rounds.values_mut().for_each(|round| round.go_on(now, (lane, seq), soon));
