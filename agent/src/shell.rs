@@ -329,7 +329,7 @@ impl Shell {
         let own = self.parts.own.filter(|_| self.ability.is_due(now));
         let registered = own.and_then(|own| Some((own, *machine.chain().prover(own)?)));
         let Some((own, registered)) = registered else { return Vec::new() };
-        let reading = self.parts.meter.read(&self.wanted_sets(machine));
+        let reading = self.parts.meter.read(&self.sets_in_use(machine));
         let lanes = registered.lanes(own);
         let News { inputs, notes, back } =
             self.ability.look(now, lanes, &reading, machine.params());
@@ -532,16 +532,19 @@ impl Shell {
         }
     }
 
-    /// The sets that this machine must have keys of now: those of unsettled blocks, or, without
-    /// any, that of the next block.
-    fn wanted_sets(&self, machine: &Coordinator) -> Vec<Word> {
+    /// The sets of blocks that may come, and of unsettled ones. Without keys of the latter, or of the
+    /// next block's if there are none, a lane stands by now: these come with `true`.
+    fn sets_in_use(&self, machine: &Coordinator) -> Vec<(Word, bool)> {
+        let head = machine.chain().head().map_or(0, |it| it.number);
+        let next = machine.params().slot_at(head + 1);
         let mut wanted = self.parts.blocks.sets_of(&machine.unsettled_slots());
         if wanted.is_empty() {
-            let head = machine.chain().head().map_or(0, |it| it.number);
-            let next = machine.params().slot_at(head + 1);
             wanted.extend(self.sets.current(next).map(|it| it.id));
         }
-        wanted
+        let mut all = self.sets.known(next);
+        all.retain(|it| !wanted.contains(it));
+        let wanted = wanted.into_iter().map(|it| (it, true));
+        wanted.chain(all.into_iter().map(|it| (it, false))).collect()
     }
 }
 

@@ -18,8 +18,7 @@ const UNCITED: &[(&str, &str)] = &[
 ];
 
 /// Worlds that the specification names and that are not written yet.
-const WORLDS_TO_COME: &[&str] =
-    &["change-over", "joins-and-leaves", "private-payees", "reorg-l2", "silent-name"];
+const WORLDS_TO_COME: &[&str] = &["joins-and-leaves", "private-payees", "reorg-l2", "silent-name"];
 
 /// Rules of the specification: R1 to R16.
 const RULES: u32 = 16;

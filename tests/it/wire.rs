@@ -19,6 +19,7 @@ sol! {
         uint32 cpuMs; uint32 peakMb;
     }
     struct Held { bytes32 statement; uint64 lane; uint64 slot; }
+    struct Advert { bytes32 set; uint64 lane; uint64 slot; uint64 n; bool able; }
 }
 
 const CHAIN_ID: u64 = 31_337;
@@ -117,5 +118,14 @@ fn proofs_made_and_held_hash_and_sign_as_l1_reads_them() {
     check(
         Message::Held { statement, lane, slot },
         &Held { statement: statement.0.into(), lane: lane.0, slot: slot.0 },
+    );
+}
+
+#[test]
+fn words_about_circuit_sets_hash_and_sign_as_l1_reads_them() {
+    let (set, n, able) = ([4; 32], 1_700_000_000_000, true);
+    check(
+        Message::Advert { lane: LANE, slot: SLOT, set, n, able },
+        &Advert { set: set.into(), lane: LANE.0, slot: SLOT.0, n, able },
     );
 }

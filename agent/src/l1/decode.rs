@@ -61,8 +61,6 @@ pub(crate) struct BlockEvents {
     pub(crate) lapsed: Vec<Slot>,
     /// Circuit sets that were announced.
     pub(crate) sets: Vec<SetNews>,
-    /// Set of the block whose contents come with the next event.
-    set: Word,
 }
 
 /// Decodes the logs of L1 block `number`.
@@ -139,7 +137,6 @@ fn slots_event(event: SlotsEvents, found: &mut BlockEvents) {
             alone: e.alone,
         }),
         SlotsEvents::Revealed(e) => {
-            found.set = e.set.to_be_bytes();
             found.events.push(L1Event::Revealed {
                 slot: Slot(e.slot),
                 block: BlockId(e.blockId.0),
@@ -147,6 +144,7 @@ fn slots_event(event: SlotsEvents, found: &mut BlockEvents) {
                 commitment: Hash::default(),
                 txs: e.txs.to_be_bytes(),
                 count: e.n,
+                set: e.set.to_be_bytes(),
             });
         }
         SlotsEvents::SetAnnounced(e) => found.sets.push(SetNews {
@@ -161,10 +159,8 @@ fn slots_event(event: SlotsEvents, found: &mut BlockEvents) {
 
 /// Completes the `Revealed` event before it: the commitment follows from what was opened.
 fn opened(e: Slots::BlockOpened, found: &mut BlockEvents) {
-    let Some(L1Event::Revealed { slot, block, commitment, txs, .. }) = found.events.last_mut()
-    else {
-        return;
-    };
+    let Some(revealed) = found.events.last_mut() else { return };
+    let L1Event::Revealed { slot, block, commitment, txs, set, .. } = revealed else { return };
     *commitment = data::commitment(*block, txs, BlockId(e.parent.0), &e.salt.0);
     found.reveals.push(RevealData {
         slot: *slot,
@@ -173,7 +169,7 @@ fn opened(e: Slots::BlockOpened, found: &mut BlockEvents) {
         salt: e.salt.0,
         txs: *txs,
         data: e.data.to_vec(),
-        set: found.set,
+        set: *set,
     });
 }
 

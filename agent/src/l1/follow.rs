@@ -83,6 +83,7 @@ impl FollowEvent {
             | Input::Accepted { .. }
             | Input::FetchFailed { .. }
             | Input::Able { .. }
+            | Input::Keys { .. }
             | Input::Tick => None,
         }
     }

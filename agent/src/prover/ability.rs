@@ -1,8 +1,9 @@
 //! What this machine is able to, as measured (R5.6): a lane claims only what it can finish.
 //!
-//! Three things are looked at: whether the proving keys of the lane's class are there, whether a
-//! proof would find enough memory, and how long the last proofs took beside their usual times. The
-//! core is told when an answer changes, and the operator why a lane stands by.
+//! Three things are looked at: for each circuit set, whether the proving keys of the lane's class
+//! are there (R13.1); whether a proof would find enough memory; and how long the last proofs took
+//! beside their usual times. The core is told when an answer changes, and the operator why a lane
+//! stands by.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -31,13 +32,23 @@ const BACK_PERCENT: u64 = 110;
 /// What the machine has at one moment.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Reading {
-    /// Kinds without a proving key.
-    pub(crate) missing: Vec<Kind>,
-    /// Number of the circuit set that they are missing of (R13).
-    pub(crate) revision: u32,
+    /// Keys of the circuit sets in use.
+    pub(crate) keys: Vec<SetKeys>,
     /// Memory in MB that a proof could take; `None` while others make proofs here, or if the system
     /// does not say.
     pub(crate) free_mb: Option<u64>,
+}
+
+/// What there is of a circuit set's keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SetKeys {
+    pub(crate) set: Word,
+    /// Its number, for the command that makes them.
+    pub(crate) revision: u32,
+    /// Kinds without a proving key.
+    pub(crate) missing: Vec<Kind>,
+    /// Whether a block needs them now.
+    pub(crate) wanted: bool,
 }
 
 /// Reads the machine.
@@ -56,13 +67,13 @@ impl Meter {
         Self { keys, cache, proofs_at_once, system: System::new().ok() }
     }
 
-    /// What there is now, for proofs of these circuit sets.
-    pub(crate) fn read(&mut self, sets: &[Word]) -> Reading {
-        let lacks = |set: &Word| {
-            let missing = self.keys.missing(set);
-            (!missing.is_empty()).then(|| (missing, self.keys.revision(set)))
-        };
-        let (missing, revision) = sets.iter().find_map(lacks).unwrap_or_default();
+    /// What there is now, for proofs of these circuit sets; `true` if a block needs them now.
+    pub(crate) fn read(&mut self, sets: &[(Word, bool)]) -> Reading {
+        let keys = sets.iter().map(|&(set, wanted)| {
+            let (missing, revision) = (self.keys.missing(&set), self.keys.revision(&set));
+            SetKeys { set, revision, missing, wanted }
+        });
+        let keys = keys.collect();
         let is_free = machine::is_free(&self.cache, self.proofs_at_once).unwrap_or(false);
         let system = self.system.as_mut().filter(|_| is_free);
         let free_mb = system.map(|system| {
@@ -70,7 +81,7 @@ impl Meter {
             let limit = system.cgroup_limits().map_or(u64::MAX, |it| it.total_memory);
             system.available_memory().min(limit) / (1024 * 1024)
         });
-        Reading { missing, revision, free_mb }
+        Reading { keys, free_mb }
     }
 }
 
@@ -96,6 +107,8 @@ pub(crate) struct Ability {
     /// When proofs ended, and their time in thousandths of the usual one.
     speeds: VecDeque<(Millis, u64)>,
     told: BTreeMap<LaneId, Answer>,
+    /// Sets without keys, by lane, and whether the operator was told.
+    lacked: BTreeMap<(LaneId, Word), bool>,
     looked: Option<Millis>,
 }
 
@@ -134,6 +147,7 @@ impl Ability {
         let permille = self.permille(now);
         let mut news = News::default();
         for (lane, class) in lanes {
+            self.look_for_keys((lane, class), reading, &mut news);
             let before = self.told.get(&lane).copied().unwrap_or((1_000, None));
             let why = why_not(class, permille, before.1, reading, params);
             let blocked = why.as_ref().map(|it| it.0);
@@ -152,6 +166,37 @@ impl Ability {
         news
     }
 
+    /// Which sets' keys the lane has: everything of its class, or the set counts as lacked.
+    fn look_for_keys(
+        &mut self,
+        (lane, class): (LaneId, Class),
+        reading: &Reading,
+        news: &mut News,
+    ) {
+        for SetKeys { set, revision, missing, wanted } in &reading.keys {
+            let missing: Vec<&str> =
+                missing.iter().filter(|it| proves(class, it)).map(|it| it.name()).collect();
+            let (set, able, key) = (*set, missing.is_empty(), (lane, *set));
+            if able == self.lacked.contains_key(&key) {
+                news.inputs.push(Input::Keys { lane, set, able });
+            }
+            if able {
+                news.back.extend(self.lacked.remove(&key).filter(|told| *told).map(|_| lane));
+                continue;
+            }
+            let told = self.lacked.entry(key).or_insert(false);
+            if *wanted && !core::mem::replace(told, true) {
+                let text = format!(
+                    "lane {lane}: no proving key for {} of circuit set {}; run `coppice-agent setup \
+                     keys --revision {revision}`, then it goes on by itself",
+                    missing.join(", "),
+                    hex::encode(set),
+                );
+                news.notes.push(("IDLE-NO-KEYS", text));
+            }
+        }
+    }
+
     /// The median of the last proofs, in steps.
     fn permille(&mut self, now: Millis) -> u64 {
         self.speeds.retain(|(at, _)| now.since(*at) < PROOF_AGE_MS);
@@ -162,6 +207,11 @@ impl Ability {
     }
 }
 
+/// Whether a lane of this class makes proofs of this kind.
+fn proves(class: Class, kind: &Kind) -> bool {
+    kind.class().is_some_and(|it| Params::can_prove(class, it))
+}
+
 /// Why a lane of this class should claim nothing; `before` is what blocked it at the last look.
 fn why_not(
     class: Class,
@@ -170,19 +220,7 @@ fn why_not(
     reading: &Reading,
     params: &Params,
 ) -> Option<(&'static str, String)> {
-    let proves = |kind: &Kind| kind.class().is_some_and(|it| Params::can_prove(class, it));
-    let missing: Vec<&str> =
-        reading.missing.iter().filter(|it| proves(it)).map(|it| it.name()).collect();
-    if !missing.is_empty() {
-        let text = format!(
-            "no proving key for {}; run `coppice-agent setup keys --revision {}`, then it goes on by \
-             itself",
-            missing.join(", "),
-            reading.revision
-        );
-        return Some(("IDLE-NO-KEYS", text));
-    }
-    let kinds = Kind::ALL.into_iter().filter(proves);
+    let kinds = Kind::ALL.into_iter().filter(|it| proves(class, it));
     let need_mb = kinds.map(limits::peak_mb).max().unwrap_or(0);
     let lacked = before == Some("IDLE-NO-MEMORY");
     let enough_mb = if lacked { need_mb * BACK_PERCENT / 100 } else { need_mb };
@@ -223,7 +261,7 @@ mod tests {
         [(LaneId::new(ProverId(3), 0), Class::Rollup), (LaneId::new(ProverId(3), 1), Class::Vm)];
 
     const fn free(free_mb: u64) -> Reading {
-        Reading { missing: Vec::new(), revision: 0, free_mb: Some(free_mb) }
+        Reading { keys: Vec::new(), free_mb: Some(free_mb) }
     }
 
     fn look(ability: &mut Ability, at: u64, reading: &Reading) -> Vec<Answer> {
@@ -262,13 +300,38 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_blocks_the_lanes_that_need_it() {
+    fn a_lane_lacks_a_set_while_a_key_of_its_class_is_missing() {
         let mut ability = Ability::default();
-        let reading = Reading { missing: vec![Kind::Vm, Kind::Tx], revision: 2, free_mb: None };
-        let told = look(&mut ability, 0, &reading);
-        assert_eq!(told, [(1_000, None), (1_000, Some("IDLE-NO-KEYS"))]);
-        let again = ability.look(Millis(1), LANES.into_iter(), &free(16_000), &Params::devnet());
-        assert_eq!((again.inputs.len(), again.back), (1, vec![LANES[1].0]));
+        look(&mut ability, 0, &free(16_000));
+        let mut look = |at, missing: &[Kind], wanted| {
+            let keys = |set, missing: &[Kind], wanted| SetKeys {
+                set: [set; 32],
+                revision: set.into(),
+                missing: missing.to_vec(),
+                wanted,
+            };
+            let keys = vec![keys(1, &[], true), keys(2, missing, wanted)];
+            let reading = Reading { keys, free_mb: Some(16_000) };
+            ability.look(Millis(at), LANES.into_iter(), &reading, &Params::devnet())
+        };
+        let [rollup, vm] = LANES.map(|it| it.0);
+        let said = |lane, able| Input::Keys { lane, set: [2; 32], able };
+        // A set that is announced: the core is told, the operator was when it was announced.
+        let news = look(1, &[Kind::Vm, Kind::Tx], false);
+        assert_eq!((news.inputs, news.notes), (vec![said(vm, false)], vec![]));
+        let news = look(2, &[Kind::Vm, Kind::Tx], true);
+        assert_eq!((news.inputs, news.notes.len()), (vec![], 1));
+        assert!(news.notes[0].1.contains("for vm of circuit set 0202"), "{:?}", news.notes);
+        assert!(news.notes[0].1.contains("--revision 2"), "{:?}", news.notes);
+        assert_eq!(look(3, &[Kind::Vm], true), News::default(), "said once");
+        let news = look(4, &[Kind::Root], true);
+        assert_eq!(news.inputs, [said(rollup, false)], "the other one lacks the set as before");
+        let news = look(5, &[], true);
+        assert_eq!(
+            (news.inputs, news.back),
+            (vec![said(rollup, true), said(vm, true)], LANES.map(|it| it.0).to_vec())
+        );
+        assert_eq!(look(6, &[], true), News::default());
     }
 
     fn prove(ability: &mut Ability, at: u64, took: u64, made: bool) {

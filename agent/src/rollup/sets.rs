@@ -76,6 +76,13 @@ impl Schedule {
         sets.unwrap_or_default().into_iter().map(|it| it.id).collect()
     }
 
+    /// The same, and the one that is announced: what a machine must have keys of, or say so.
+    pub(crate) fn known(&self, slot: Slot) -> Vec<Word> {
+        let epoch = Epoch::of(slot, &self.params);
+        let announced = self.sets.as_ref().and_then(|it| it.announced(epoch));
+        announced.map(|(set, _)| set.id).into_iter().chain(self.valid(slot)).collect()
+    }
+
     /// The newest of them.
     pub(crate) fn current(&self, slot: Slot) -> Option<CircuitSet> {
         self.sets.as_ref().map(|it| it.current(Epoch::of(slot, &self.params)))
@@ -105,6 +112,8 @@ mod tests {
         assert_eq!(schedule.l1_block(6, Hash([6; 32]), &[news(1, 2)]), Vec::<String>::new());
         let (old, new) = ([1; 32], [2; 32]);
         assert_eq!(schedule.valid(Slot(5)), [old]);
+        assert_eq!(schedule.known(Slot(5)), [new, old]);
+        assert_eq!(schedule.known(Slot(9)), [new]);
         assert_eq!(
             (schedule.valid(Slot(6)), schedule.valid(Slot(8))),
             (vec![new, old], vec![new, old])

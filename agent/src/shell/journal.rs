@@ -57,6 +57,10 @@ impl Journal {
                 let cpu_s = cpu_ms / 1000;
                 ("proof", format!("proved {} in {cpu_s} CPU-s", short(&task.to_string())))
             }
+            Message::Advert { lane, slot, able, .. } => {
+                let what = if *able { "can" } else { "cannot" };
+                ("proof", format!("lane {lane} says that it {what} prove slot {slot}"))
+            }
             Message::Beat { .. } | Message::Held { .. } => return,
         };
         if self.events.iter().any(|it| it.source == source && it.text == text) {

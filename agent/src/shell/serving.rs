@@ -172,7 +172,8 @@ mod tests {
             world.block(vec![L1Event::Seed { slot, seed: hash(4) }, proposed]);
             world.until(GENESIS + 4);
             let (block, txs) = (BLOCK, [3; 32]);
-            world.block(vec![L1Event::Revealed { slot, block, commitment, txs, count: 1 }]);
+            let (count, set) = (1, [0; 32]);
+            world.block(vec![L1Event::Revealed { slot, block, commitment, txs, count, set }]);
             world.until(GENESIS + 9);
             let node = |kind| Node { kind, level: 0, index: 0, call: 0 };
             let places = [node(Kind::Base), node(Kind::Root)].into_iter().zip([11, 12]);

@@ -55,6 +55,8 @@ pub struct Reveal {
     pub txs: Word,
     /// Number of txs.
     pub count: u16,
+    /// The circuit set that proves it (R13.1).
+    pub set: Word,
     /// The L1 block that holds it.
     pub number: u64,
     /// Its time, Unix seconds: the slot's clock (R2.1).
@@ -423,9 +425,9 @@ impl Chain {
             L1Event::Proposed { slot, sequencer, commitment, .. } => {
                 self.change(slot).proposal = Some(Proposal { sequencer, commitment });
             }
-            L1Event::Revealed { slot, block, commitment, txs, count } => {
+            L1Event::Revealed { slot, block, commitment, txs, count, set } => {
                 let number = self.number();
-                let reveal = Reveal { block, commitment, txs, count, number, time_s };
+                let reveal = Reveal { block, commitment, txs, count, set, number, time_s };
                 self.change(slot).reveal = Some(reveal);
             }
             L1Event::Settled { slot, end, credit, payee, units, pool } => {

@@ -9,6 +9,7 @@ pub mod claims;
 mod deliver;
 mod messages;
 mod proofs;
+mod sets;
 mod slots;
 mod watch;
 mod work;
@@ -23,6 +24,7 @@ use crate::{
     chain::{Chain, Head, Header},
     claims::Claims,
     domain::{BlobId, BlockId, Kind, LaneId, Millis, ProverId, Slot, TaskId},
+    epoch::sets::Adverts,
     io::{Action, BlockPlan, Input, Message, Previous, Record},
     ledger::{Ledger, Origin, Proof},
     params::Params,
@@ -78,6 +80,9 @@ pub struct Coordinator {
     /// Lanes of tasks in the journal: a restored proof was made by the lane that claimed it.
     restored: BTreeMap<TaskId, LaneId>,
     able: BTreeMap<LaneId, Ability>,
+    /// Circuit sets that our lanes cannot prove, and what they said of it (R13.1).
+    adverts: Adverts,
+    said: BTreeMap<(Slot, LaneId), sets::Said>,
     due: Due,
     /// Whether the first step since the start is still to come.
     fresh: bool,
@@ -158,6 +163,8 @@ impl Coordinator {
             recorded: BTreeSet::new(),
             restored: BTreeMap::new(),
             able: BTreeMap::new(),
+            adverts: Adverts::default(),
+            said: BTreeMap::new(),
             due,
             fresh: true,
         }
@@ -256,6 +263,11 @@ impl Coordinator {
             Input::Able { lane, permille, blocked } => {
                 self.able.insert(lane, Ability { permille, blocked });
                 self.due.offers = true;
+            }
+            Input::Keys { lane, set, able } => {
+                if self.adverts.advertise(lane, set, able) {
+                    self.advertise(now, actions);
+                }
             }
             Input::Tick => (),
         }

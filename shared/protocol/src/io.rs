@@ -82,6 +82,15 @@ pub enum Input {
         /// Stable code of what keeps it from claiming anything, such as too little free memory.
         blocked: Option<&'static str>,
     },
+    /// Whether one of our lanes can prove a circuit set: its keys came, or are missing (R13.1).
+    Keys {
+        /// The lane.
+        lane: LaneId,
+        /// The set.
+        set: Word,
+        /// Whether it can; it can until this says otherwise.
+        able: bool,
+    },
     /// The deadline passed.
     Tick,
 }
@@ -207,6 +216,8 @@ pub enum L1Event {
         txs: Word,
         /// Number of txs.
         count: u16,
+        /// The circuit set that it named (R13).
+        set: Word,
     },
     /// The root proof was accepted (R9).
     Settled {
@@ -338,6 +349,19 @@ pub enum Message {
         /// In which slot.
         slot: Slot,
     },
+    /// "I can, or cannot, prove this circuit set" (R13.1).
+    Advert {
+        /// The lane.
+        lane: LaneId,
+        /// In which slot.
+        slot: Slot,
+        /// The slot's set.
+        set: Word,
+        /// Number of the word: Unix milliseconds, so that it rises for ever.
+        n: u64,
+        /// Whether it can. Who says nothing can.
+        able: bool,
+    },
 }
 
 impl Message {
@@ -350,7 +374,8 @@ impl Message {
             | Self::Beat { slot, .. }
             | Self::Loss { slot, .. }
             | Self::Made { slot, .. }
-            | Self::Held { slot, .. } => slot,
+            | Self::Held { slot, .. }
+            | Self::Advert { slot, .. } => slot,
         }
     }
     /// The lane that speaks: its prover must have signed.
@@ -362,7 +387,8 @@ impl Message {
             | Self::Beat { lane, .. }
             | Self::Loss { watcher: lane, .. }
             | Self::Made { lane, .. }
-            | Self::Held { lane, .. } => lane,
+            | Self::Held { lane, .. }
+            | Self::Advert { lane, .. } => lane,
         }
     }
 }
@@ -513,7 +539,7 @@ impl Action {
 mod tests {
     use super::*;
 
-    fn messages() -> [Message; 6] {
+    fn messages() -> [Message; 7] {
         let (task, statement, blob) = (TaskId([1; 32]), StatementId([2; 32]), BlobId([3; 32]));
         let (lane, slot, seq) = (LaneId::new(ProverId(4), 1), Slot(9), 5);
         let watcher = LaneId::new(ProverId(6), 0);
@@ -524,6 +550,7 @@ mod tests {
             Message::Loss { lane, slot, watcher, last_beat: 7 },
             Message::Made { task, statement, blob, lane, slot, seq, cpu_ms: 1, peak_mb: 2 },
             Message::Held { statement, lane, slot },
+            Message::Advert { lane, slot, set: [8; 32], n: 7, able: false },
         ]
     }
 

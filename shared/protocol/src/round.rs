@@ -7,6 +7,7 @@
 //! Whatever may change a task's readiness marks it dirty; the coordinator refreshes dirty tasks at
 //! the end of a step, so that a step costs what changed and not what is known.
 
+mod aside;
 mod few;
 mod hear;
 pub mod ledger;
@@ -64,7 +65,7 @@ pub struct Round {
     known_depth: u32,
     /// Lanes that cannot be counted on.
     out: BTreeSet<LaneId>,
-    /// Those of them that are lost.
+    /// Those of them that are lost or stand aside.
     lost: BTreeSet<LaneId>,
     /// Lanes about which something was said that did not make them lost.
     doubted: BTreeSet<LaneId>,

@@ -13,7 +13,7 @@ use crate::{
     report::truth::Truth,
     world::{
         agent::{Agent, Lane},
-        content::{Content, Hands},
+        content::{Content, Hands, NEXT_SET},
     },
 };
 pub(crate) use invariant::Invariant;
@@ -139,6 +139,10 @@ impl Checks {
                 let class = own.map(|it| it.class);
                 let fits = class.zip(kind).is_some_and(|(lane, it)| Params::can_prove(lane, it));
                 self.require(scene, fits, Invariant::ClassFits);
+                let place = scene.truth.task(task).map(|it| scene.truth.places[it as usize]);
+                let set = place.map(|it| scene.contents[it.content as usize].set);
+                let keyless = scene.agent.keyless && set == Some(NEXT_SET);
+                self.require(scene, !keyless, Invariant::KeysFirst);
                 self.company(scene, task, lane);
             }
             Record::Ended { lane, seq, how } => {
@@ -247,6 +251,11 @@ impl Checks {
             }
             Message::Held { statement, .. } => {
                 self.require(scene, durable(statement), Invariant::DurableCopy);
+            }
+            Message::Advert { lane, set, able, .. } => {
+                let own = lane.prover() == agent.prover;
+                let lacked = agent.keyless && set == NEXT_SET;
+                self.require(scene, own && able != lacked, Invariant::TrueAdverts);
             }
             Message::Beat { lane, slot, n, .. } => {
                 self.require(scene, lane.prover() == agent.prover, Invariant::OwnBeats);

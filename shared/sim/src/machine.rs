@@ -93,8 +93,8 @@ pub(crate) fn losses(machine: &Coordinator) -> Vec<Heard> {
     rounds
         .map(|round| {
             let lost = |it: LaneId| round.standing(it).filter(|it| it.lost).map(|it| it.accused);
-            let lanes = round.deal.lanes().keys().map(|&it| (it, lost(it))).collect();
-            (round.slot, round.started, lanes)
+            let lanes = round.deal.lanes().keys().filter(|it| !round.is_aside(**it));
+            (round.slot, round.started, lanes.map(|&it| (it, lost(it))).collect())
         })
         .collect()
 }

@@ -70,6 +70,11 @@ pub struct ProverOptions {
     pub torn: u64,
     /// Milliseconds from a crash to the restart.
     pub downtime_ms: [u64; 2],
+    /// Thousandths of agents without the keys of the next circuit set, by which every second slot is
+    /// then proved. Half of them have its verifying keys.
+    pub no_keys: u64,
+    /// Milliseconds after the first reveal at which they have all keys.
+    pub keys_ms: [u64; 2],
 }
 
 /// When agents stop for good.
@@ -280,6 +285,8 @@ impl WorldOptions {
             crash_every: 0,
             torn: 0,
             downtime_ms: [100, 25_000],
+            no_keys: 0,
+            keys_ms: [3_600_000; 2],
         };
         let l1 = L1Options {
             missed: 0,

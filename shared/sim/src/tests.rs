@@ -209,6 +209,22 @@ fn every_built_in_world_keeps_its_invariants() {
     }
 }
 
+/// R13.1: what is dealt to lanes without the keys waits for the ranks, as a free lane's task would,
+/// and not for silence (half a minute in this world).
+#[test]
+fn in_a_change_over_nobody_waits_for_lanes_without_keys() {
+    let Some(world) = Scenario::named("change-over") else { panic!("no such world") };
+    let outcomes = check_all(1..9, &world.options);
+    let found = outcomes.iter().filter(|it| 0 < it.takeovers);
+    assert!(4 <= found.clone().count(), "{outcomes:?}");
+    let slow = found.filter(|it| 5_000 < it.takeover_p50_ms);
+    assert_eq!(slow.collect::<Vec<_>>(), Vec::<&Outcome>::new());
+    let lines = story(1, &world.options).1;
+    for wanted in ["lacks the keys for slot 1", "has the keys for slot 3", "is taken over after"] {
+        assert!(lines.iter().any(|it| it.contains(wanted)), "nobody {wanted}");
+    }
+}
+
 #[test]
 fn a_story_tells_claims_crashes_and_settlements_in_order_of_time() {
     let (outcome, lines) = story(3, &small());

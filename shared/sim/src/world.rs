@@ -48,6 +48,7 @@ enum Event {
     Kill(u32),
     Stop(u32),
     Start(u32),
+    Keys(u32),
     Rejoin,
 }
 
@@ -242,12 +243,14 @@ impl World {
                     let input = self.contents[index(content)].planned();
                     self.feed(index(agent), input);
                     self.judge_deals(index(agent));
+                    self.orphan_keyless(index(agent), content);
                 }
             }
             Event::GiveBack { agent, life, task } => self.give_back(index(agent), life, *task),
             Event::Kill(which) => self.kill(index(which)),
             Event::Stop(agent) => self.stop(&[index(agent)]),
             Event::Start(agent) => self.start(index(agent)),
+            Event::Keys(agent) => self.get_keys(index(agent)),
             Event::Rejoin => self.rejoin(),
         }
     }
@@ -359,6 +362,7 @@ const fn bytes_of(message: &Message) -> u64 {
         Message::Beat { .. } | Message::Loss { .. } => 4,
         Message::Made { .. } => 8,
         Message::Held { .. } => 3,
+        Message::Advert { .. } => 5,
     };
     words * 32 + 65 + 16
 }

@@ -102,8 +102,11 @@ mod tests {
 
         let held =
             Message::Held { statement: StatementId([3; 32]), lane: LaneId(1), slot: Slot(300) };
+        let advert =
+            Message::Advert { lane: LaneId(1), slot: Slot(3), set: [5; 32], n: 900, able: false };
         let domain = Domain::new(1, Address([1; 20]));
-        let signed = Signer::new(&[1; 32]).unwrap().sign(&domain, held).encode().unwrap();
+        let signer = Signer::new(&[1; 32]).unwrap();
+        let signed = [held, advert].map(|it| signer.sign(&domain, it).encode().unwrap());
         let credit = Credit {
             kind: 5,
             own: 209,
@@ -122,8 +125,8 @@ mod tests {
         let hello = Control::Hello(hello).encode().unwrap();
 
         let (mut state, mut decoded) = (0x9e37_79b9_7f4a_7c15, 0);
-        for _ in 0..20_000 {
-            let bytes = spoil(&signed, &mut state);
+        for round in 0..20_000 {
+            let bytes = spoil(&signed[round % 2], &mut state);
             if let Ok(signed) = Signed::decode(&bytes) {
                 assert_eq!(signed.encode().unwrap(), bytes);
                 decoded += 1;

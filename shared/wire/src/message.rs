@@ -1,4 +1,4 @@
-//! What the six messages hash to, so that a signed one can be evidence on L1.
+//! What the seven messages hash to, so that a signed one can be evidence on L1.
 //!
 //! The digest is EIP-712 typed data in the domain {name coppice, version 1, chain id, Registry}:
 //! a contract recomputes it from the fields, and a message of one chain means nothing on another.
@@ -22,6 +22,7 @@ const LOSS_TYPE: &str = "Loss(uint64 lane,uint64 slot,uint64 watcher,uint64 last
 const MADE_TYPE: &str = "Made(bytes32 task,bytes32 statement,bytes32 blob,uint64 lane,\
                          uint64 slot,uint64 seq,uint32 cpuMs,uint32 peakMb)";
 const HELD_TYPE: &str = "Held(bytes32 statement,uint64 lane,uint64 slot)";
+const ADVERT_TYPE: &str = "Advert(bytes32 set,uint64 lane,uint64 slot,uint64 n,bool able)";
 
 /// Most fields of a message, the type's hash included: those of `Made`, 1 + 8.
 const WORDS_MAX: usize = 9;
@@ -147,6 +148,11 @@ fn struct_hash(message: &Message) -> [u8; 32] {
             words.bytes(statement.0);
             words.numbers(&[lane.0, slot.0]);
         }
+        Message::Advert { lane, slot, set, n, able } => {
+            words = Words::of(ADVERT_TYPE);
+            words.bytes(set);
+            words.numbers(&[lane.0, slot.0, n, able.into()]);
+        }
     }
     words.hash()
 }
@@ -161,6 +167,7 @@ pub(crate) enum Body {
     Loss { lane: u64, slot: u64, watcher: u64, last_beat: u64 },
     Made(Made),
     Held { statement: [u8; 32], lane: u64, slot: u64 },
+    Advert { set: [u8; 32], lane: u64, slot: u64, n: u64, able: bool },
 }
 
 /// The fields of `Made`.
@@ -211,6 +218,9 @@ impl From<&Message> for Body {
             Message::Held { statement, lane, slot } => {
                 Self::Held { statement: statement.0, lane: lane.0, slot: slot.0 }
             }
+            Message::Advert { lane, slot, set, n, able } => {
+                Self::Advert { set, lane: lane.0, slot: slot.0, n, able }
+            }
         }
     }
 }
@@ -256,6 +266,9 @@ impl TryFrom<Body> for Message {
                 lane: LaneId(lane),
                 slot: Slot(slot),
             },
+            Body::Advert { set, lane, slot, n, able } => {
+                Self::Advert { lane: LaneId(lane), slot: Slot(slot), set, n, able }
+            }
         })
     }
 }

@@ -166,7 +166,7 @@ async fn a_dial_that_meets_another_key_than_expected_is_given_up() {
 async fn another_application_protocol_is_refused() {
     let world = World::new();
     let node = world.node(0, &[]);
-    for alpn in [vec![], vec![b"coppice/2".to_vec()]] {
+    for alpn in [vec![], vec![b"coppice/1".to_vec()]] {
         let outcome = dial(&world, (1, 0), &node, |tls| tls.alpn_protocols = alpn).await;
         let error = refused(outcome).await;
         assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{error}");

@@ -65,7 +65,8 @@ fn proposed(by: SequencerId, commitment: u64, score: u64) -> L1Event {
 
 fn revealed(slot: u64, sealed: &Sealed) -> L1Event {
     let (block, commitment, txs) = (sealed.block, sealed.commitment, sealed.txs);
-    L1Event::Revealed { slot: Slot(slot), block, commitment, txs, count: 1 }
+    let (slot, set) = (Slot(slot), [0; 32]);
+    L1Event::Revealed { slot, block, commitment, txs, count: 1, set }
 }
 
 fn settled(slot: u64) -> L1Event {

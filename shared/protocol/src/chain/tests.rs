@@ -31,7 +31,8 @@ fn proposed(slot: u64, sequencer: u32) -> L1Event {
 }
 fn revealed(slot: u64) -> L1Event {
     let (block, commitment) = (BlockId([1; 32]), hash(8_000));
-    L1Event::Revealed { slot: Slot(slot), block, commitment, txs: [2; 32], count: 2 }
+    let (txs, set) = ([2; 32], [0; 32]);
+    L1Event::Revealed { slot: Slot(slot), block, commitment, txs, count: 2, set }
 }
 fn settled(slot: u64) -> L1Event {
     let (end, credit, payee) = ([3; 32], [4; 32], Address([5; 20]));

@@ -45,7 +45,8 @@ impl Coordinator {
             Message::Release { .. }
             | Message::Beat { .. }
             | Message::Loss { .. }
-            | Message::Held { .. } => return false,
+            | Message::Held { .. }
+            | Message::Advert { .. } => return false,
         };
         let doubted = self.claims.in_doubt(lane);
         if !self.claims.heard_own(lane, seq) && !doubted {
@@ -120,6 +121,11 @@ impl Coordinator {
                 self.due.silence = self.due.silence.min(now.after(1));
             }
             Message::Made { .. } => self.on_made(now, message, actions),
+            Message::Advert { lane, set, n, able, .. } => {
+                if set == round.reveal.set {
+                    self.on_advert(now, slot, (lane, n, able), actions);
+                }
+            }
             Message::Held { statement, .. } => {
                 if let Some(task) = round.task_of(statement) {
                     round.hold_copy(statement, task, from);

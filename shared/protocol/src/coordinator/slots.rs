@@ -99,12 +99,14 @@ impl Coordinator {
         }
         let oldest = self.chain.slots().next().map_or(Slot(0), |(slot, _)| slot);
         self.recorded.retain(|&slot| oldest <= slot);
+        self.said.retain(|it, _| oldest <= it.0);
         self.ended.retain(|&slot, _| oldest <= slot);
         let open = |it: &&Round| !it.suspended && self.chain.unsettled(it.slot, &self.params);
         self.active = self.rounds.values().filter(open).map(|it| it.slot).collect();
         self.due.offers = true;
         self.due.deliveries = true;
         self.due.inputs = true;
+        self.advertise(now, actions);
         self.plan_silence(now);
     }
 
@@ -228,9 +230,10 @@ impl Coordinator {
             }
         }
         if let Some(ended) = self.ended.remove(&slot) {
-            round.inherit(now, &ended);
+            round.inherit(now, &ended, &self.params);
         }
         self.rounds.insert(slot, round);
+        self.repeat_to_self(now, slot, actions);
         self.take_up(now, slot, actions);
         self.hear_early(now, slot, actions);
         let doubted = self.rounds.get(&slot).map(|it| it.doubted().clone()).unwrap_or_default();

@@ -11,6 +11,7 @@ mod limits;
 mod naming;
 mod reorgs;
 mod restarts;
+mod sets;
 mod views;
 mod words;
 

@@ -44,7 +44,8 @@ impl Coordinator {
         }
         let n = (now.0 + self.beat_phase_ms()) / self.params.beat_ms;
         let first = round.last_beat.is_none();
-        let own = round.own.clone();
+        let here = round.own.iter().filter(|it| !round.is_aside(it.0));
+        let own: Vec<_> = here.copied().collect();
         for &(lane, _) in &own {
             let round = &self.rounds[&slot];
             let to = if round.shout || round.shout_again {
@@ -75,6 +76,9 @@ impl Coordinator {
         let lanes = core::mem::take(&mut round.greet);
         let Some(n) = round.last_beat else { return };
         for lane in lanes {
+            if self.rounds[&slot].is_aside(lane) {
+                continue;
+            }
             let to = self.to_lanes(&self.rounds[&slot].watchers(lane, self.params.watchers));
             actions.push(Action::Send { message: self.beat_of(lane, slot, n), to });
         }

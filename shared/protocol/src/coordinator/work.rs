@@ -135,7 +135,8 @@ impl Coordinator {
         (lane, class): (LaneId, Class),
         actions: &mut Vec<Action>,
     ) -> Millis {
-        if !self.claims.is_free(lane) || self.blocked(lane).is_some() {
+        let aside = self.rounds[&slot].is_aside(lane);
+        if aside || !self.claims.is_free(lane) || self.blocked(lane).is_some() {
             return NEVER;
         }
         if let Some(task) = self.unspoken(slot, class) {

@@ -66,7 +66,8 @@ pub fn equivocation(one: &Message, other: &Message) -> Option<Fault> {
         | Message::Beat { .. }
         | Message::Loss { .. }
         | Message::Made { .. }
-        | Message::Held { .. } => None,
+        | Message::Held { .. }
+        | Message::Advert { .. } => None,
     };
     let (lane, slot, seq) = name(one)?;
     let same = name(other) == Some((lane, slot, seq));

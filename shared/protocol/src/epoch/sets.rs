@@ -3,7 +3,7 @@
 //! A set is announced with a delay and then valid beside the old one for a change-over, so that no
 //! lane has to move in one instant. A slot keeps the set that its reveal names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     domain::{LaneId, Word},
@@ -137,35 +137,39 @@ impl Sets {
     }
 }
 
-/// Which sets lanes say they can prove. A lane that says nothing can prove the network's first.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The sets that lanes cannot prove. Who said nothing can prove every set (R13.1).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Adverts {
-    first: Word,
-    lanes: BTreeMap<LaneId, BTreeSet<Word>>,
+    lacked: BTreeMap<LaneId, Vec<Word>>,
 }
 
 impl Adverts {
-    /// Nothing said yet, in a network that started with this set.
+    /// Whether nobody ever lacked a set.
     #[must_use]
-    pub const fn new(first: Word) -> Self {
-        Self { first, lanes: BTreeMap::new() }
+    pub fn is_empty(&self) -> bool {
+        self.lacked.is_empty()
     }
-    /// The lane can prove exactly these from now on: the first [`SETS_MAX`] of those that
-    /// are given.
-    pub fn advertise(&mut self, lane: LaneId, sets: impl IntoIterator<Item = Word>) {
-        self.lanes.insert(lane, sets.into_iter().take(SETS_MAX).collect());
+    /// The lane's last word about a set; true if it is another one than before. Of the sets that a
+    /// lane lacks the newest [`SETS_MAX`] are remembered.
+    pub fn advertise(&mut self, lane: LaneId, set: Word, able: bool) -> bool {
+        if self.can_prove(lane, set) == able {
+            return false;
+        }
+        let lacked = self.lacked.entry(lane).or_default();
+        if able {
+            lacked.retain(|it| *it != set);
+        } else {
+            lacked.push(set);
+        }
+        if SETS_MAX < lacked.len() {
+            lacked.remove(0);
+        }
+        true
     }
     /// Whether the lane can prove tasks of this set.
     #[must_use]
     pub fn can_prove(&self, lane: LaneId, set: Word) -> bool {
-        self.lanes.get(&lane).map_or(set == self.first, |sets| sets.contains(&set))
-    }
-    /// Thousandths of these lanes that can prove the set: what a network looks at before its
-    /// change-over ends.
-    #[must_use]
-    pub fn ready_permille(&self, set: Word, lanes: &[LaneId]) -> u64 {
-        let ready = lanes.iter().filter(|&&lane| self.can_prove(lane, set)).count() as u64;
-        (ready * 1_000).checked_div(lanes.len() as u64).unwrap_or(0)
+        self.lacked.get(&lane).is_none_or(|it| !it.contains(&set))
     }
 }
 

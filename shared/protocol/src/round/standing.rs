@@ -43,6 +43,10 @@ pub struct Standing {
     pub refused: u8,
     /// Proofs of ours that its prover should keep and never acknowledged (R5.2).
     pub deaf: u8,
+    /// Said that it cannot prove the slot's circuit set (R13.1).
+    pub aside: bool,
+    /// Its last word about that, and how often it changed its mind.
+    pub(super) advert: (u64, u8),
 }
 
 impl Standing {
@@ -60,6 +64,8 @@ impl Standing {
             capped: false,
             refused: 0,
             deaf: 0,
+            aside: false,
+            advert: (0, 0),
         }
     }
     /// How long without a beat makes it silent: at the start of a round twice as long, because
@@ -122,16 +128,21 @@ impl Round {
     pub fn is_eligible(&self, lane: LaneId) -> bool {
         !self.out.contains(&lane)
     }
-    /// Brings the list of those that cannot be counted on up to date.
+    /// Brings the lists of those that are not here and that cannot be counted on up to date.
     pub(super) fn weigh(&mut self, lane: LaneId) {
+        let gone = |it: &Standing| it.lost || it.aside;
         let unfit = |it: &Standing| {
-            it.lost || it.fell || it.capped || 0 < it.refused || DEAF_MAX <= it.deaf
+            gone(it) || it.fell || it.capped || 0 < it.refused || DEAF_MAX <= it.deaf
         };
-        let unfit = self.standings.get(&lane).is_some_and(unfit);
-        if unfit || !self.is_trusted(lane.prover()) {
-            self.out.insert(lane);
-        } else {
-            self.out.remove(&lane);
+        let standing = self.standings.get(&lane);
+        let out = standing.is_some_and(unfit) || !self.is_trusted(lane.prover());
+        let lists = [(&mut self.lost, standing.is_some_and(gone)), (&mut self.out, out)];
+        for (list, holds) in lists {
+            if holds {
+                list.insert(lane);
+            } else {
+                list.remove(&lane);
+            }
         }
     }
     /// A prover that should keep a proof of ours never said that it does, or says it now. Gives its
@@ -158,7 +169,7 @@ impl Round {
         }
         changed
     }
-    /// Whether the lane is not lost.
+    /// Whether the lane is neither lost nor stands aside.
     #[must_use]
     pub fn is_alive(&self, lane: LaneId) -> bool {
         !self.lost.contains(&lane)
@@ -171,18 +182,21 @@ impl Round {
     /// Whether the lane's claims count: it is here, and its word was good so far.
     #[must_use]
     pub fn is_credible(&self, lane: LaneId) -> bool {
-        let good = |it: &Standing| !it.lost && it.refused < REFUSED_MAX;
+        let good = |it: &Standing| !it.lost && !it.aside && it.refused < REFUSED_MAX;
         self.deal.lanes().contains_key(&lane) && self.standings.get(&lane).is_none_or(good)
     }
 
     /// Goes on from what was heard under another deal of the slot. The mesh takes every message
-    /// once, so what was said stays said: beats, notices.
-    pub(crate) fn inherit(&mut self, now: Millis, ended: &Self) {
+    /// once, so what was said stays said: beats, notices, adverts.
+    pub(crate) fn inherit(&mut self, now: Millis, ended: &Self, params: &Params) {
         for (&lane, before) in &ended.standings {
             if let Some(standing) = self.standing_mut(now, lane) {
                 standing.beat = before.beat;
                 standing.spoke = before.spoke;
                 standing.notices.clone_from(&before.notices);
+            }
+            if before.aside && ended.reveal.set == self.reveal.set {
+                self.on_advert(now, lane, (before.advert.0, false), params);
             }
         }
         // Whoever heard that a lane of ours is silent hears under the new deal that it is not.
@@ -226,7 +240,6 @@ impl Round {
         }
         let mut changed = self.count_false_words(&false_words);
         if refuted {
-            self.lost.remove(&lane);
             self.weigh(lane);
             changed.push(lane);
             // Lanes that it watches again need those no more who stood in for it.
@@ -255,7 +268,7 @@ impl Round {
     }
 
     /// Those who listened only because of a notice stop when the lane spoke.
-    fn relax(&mut self, lane: LaneId, count: usize) {
+    pub(super) fn relax(&mut self, lane: LaneId, count: usize) {
         if !self.watchers(lane, count).into_iter().any(|it| self.is_own(it)) {
             self.watched.remove(&lane);
         }
@@ -334,7 +347,7 @@ impl Round {
 
     /// Begins to wait for a lane's beats if one of ours is among its first `count` watchers.
     pub(crate) fn watch(&mut self, now: Millis, lane: LaneId, count: usize) {
-        if self.watched.contains(&lane) {
+        if self.watched.contains(&lane) || self.is_aside(lane) {
             return;
         }
         let ours = if count == usize::MAX {
@@ -374,7 +387,8 @@ impl Round {
     /// Two provers say so, or one and our own ears, or one whom the lane never answers, because all
     /// others that could say so may be gone (R5.3). About ourselves only others can know.
     pub(crate) fn is_newly_lost(&self, now: Millis, lane: LaneId, params: &Params) -> bool {
-        let Some(it) = self.standings.get(&lane).filter(|it| !it.lost) else { return false };
+        let here = |it: &&Standing| !it.lost && !it.aside;
+        let Some(it) = self.standings.get(&lane).filter(here) else { return false };
         if it.notices.is_empty() {
             return false;
         }
@@ -417,10 +431,19 @@ impl Round {
         if let Some(standing) = self.standing_mut(now, lane) {
             standing.lost = true;
             standing.fell = true;
-            self.lost.insert(lane);
             self.doubted.remove(&lane);
         }
         self.weigh(lane);
+        self.leave(now, lane, params)
+    }
+
+    /// The lane is not here any more: others carry on with its claims and watch for it.
+    pub(super) fn leave(
+        &mut self,
+        now: Millis,
+        lane: LaneId,
+        params: &Params,
+    ) -> Vec<(usize, Vec<LaneId>)> {
         self.let_go(now, lane, u64::MAX);
         let left: Vec<LaneId> = self
             .deal

@@ -23,7 +23,8 @@ fn id(node: Node) -> TaskId {
 
 fn reveal() -> Reveal {
     let (block, commitment, txs) = (BlockId([1; 32]), Hash([2; 32]), [3; 32]);
-    Reveal { block, commitment, txs, count: 2, number: 105, time_s: 1_000 }
+    let set = [9; 32];
+    Reveal { block, commitment, txs, count: 2, set, number: 105, time_s: 1_000 }
 }
 
 /// The round of a block with these calls among these lanes, as prover 0 sees it when it follows

@@ -79,6 +79,9 @@ impl Coordinator {
         if block.is_some_and(|it| self.is_refused(it)) {
             return Some("IDLE-BLOCK-REFUSED");
         }
+        if self.lacks_keys(slot) {
+            return Some("IDLE-NO-KEYS");
+        }
         let Some(round) = self.round(slot) else { return Some("IDLE-CHECKING-BLOCK") };
         Some(self.idle_in(round))
     }

@@ -62,6 +62,8 @@ invariants! {
     PromisedFirst, "R5.1", Step, "a proof starts under the lane's live claim on it";
     OneProofPerLane, "R1.2", Step, "a lane makes one proof at a time";
     ClassFits, "R1.1", Step, "no lane claims what its class cannot prove";
+    KeysFirst, "R13.1", Step, "no lane claims a task of a circuit set whose keys it lacks";
+    TrueAdverts, "R13.1", Step, "a word about keys is a lane's own, and true";
     EpochLanes, "R1.3", Step, "only lanes of the slot's epoch claim, and only tasks of its block";
     OwnPayee, "R8.1", Step, "a proof pays the lane that makes it";
     OwnBeats, "R5.3", Step, "no agent beats for another prover's lane";

@@ -100,6 +100,7 @@ impl Digest {
                 self.number(*seq);
             }
             Message::Held { statement, .. } => self.id(14, &statement.0),
+            Message::Advert { n, able, .. } => self.number(n << 1 | u64::from(*able)),
         }
     }
 

@@ -61,6 +61,10 @@ impl Story {
             Action::Send { message: Message::Loss { lane, slot, watcher, .. }, .. } => {
                 format!("lane {watcher} misses the beats of lane {lane} in slot {slot}")
             }
+            Action::Send { message: Message::Advert { lane, slot, able, .. }, .. } => {
+                let what = if *able { "has the keys" } else { "lacks the keys" };
+                format!("lane {lane} says that it {what} for slot {slot}")
+            }
             Action::Send { message: Message::Made { task, lane, .. }, .. } => {
                 format!("lane {lane} made {}", node(*task))
             }

@@ -18,6 +18,7 @@ pub const LIBRARY: &[(&str, &str)] = &[
     ("speed-classes", include_str!("../../../../assets/worlds/speed-classes.world")),
     ("two-classes", include_str!("../../../../assets/worlds/two-classes.world")),
     ("kinds", include_str!("../../../../assets/worlds/kinds.world")),
+    ("change-over", include_str!("../../../../assets/worlds/change-over.world")),
     ("several-blocks", include_str!("../../../../assets/worlds/several-blocks.world")),
     ("killed-half", include_str!("../../../../assets/worlds/killed-half.world")),
     ("killed-80", include_str!("../../../../assets/worlds/killed-80.world")),

@@ -84,6 +84,8 @@ pub(crate) struct Agent {
     pub(crate) nat: bool,
     /// Milliseconds that its witnesses come later.
     pub(crate) starved_ms: u64,
+    /// Has no proving keys of the next circuit set.
+    pub(crate) keyless: bool,
 }
 
 impl Lane {
@@ -155,6 +157,7 @@ impl Agent {
             slow: false,
             nat: false,
             starved_ms: 0,
+            keyless: false,
         }
     }
 

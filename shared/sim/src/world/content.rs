@@ -19,6 +19,8 @@ pub(crate) struct Content {
     pub(crate) block: BlockId,
     pub(crate) commitment: Hash,
     pub(crate) calls: Arc<[u8]>,
+    /// The circuit set that proves it.
+    pub(crate) set: Word,
     pub(crate) tree: Tree,
     /// Tasks in tree order.
     pub(crate) tasks: Arc<[PlannedTask]>,
@@ -27,6 +29,10 @@ pub(crate) struct Content {
     /// Places of distinct tasks: equal calls of different txs are one task.
     pub(crate) places: Vec<usize>,
 }
+
+/// The circuit set of the first slot, and the next one.
+const SET: Word = [1; 32];
+pub(crate) const NEXT_SET: Word = [2; 32];
 
 /// Lanes that can do work of each class.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +57,12 @@ impl Content {
             panic!("options make a block of {txs} txs that has no tree")
         };
         let twins = rng.chance(options.twins);
+        let next = 0 < options.prover.no_keys && !number.is_multiple_of(2);
+        let set = if next { NEXT_SET } else { SET };
+        let task = |node| task_of((block, set), node, twins);
         let nodes = tree.nodes().iter();
         let tasks: Vec<PlannedTask> =
-            nodes.map(|&node| PlannedTask { node, task: task_of(block, node, twins) }).collect();
+            nodes.map(|&node| PlannedTask { node, task: task(node) }).collect();
         let commitment = keccak256(&[&block.0, &salt]);
         let ways = ways(&tree, &options.params);
         let mut seen = Table::new();
@@ -61,7 +70,7 @@ impl Content {
             .filter(|&it| seen.insert(tasks[it].task.0, number_of(it)) == number_of(it))
             .collect();
         let (calls, tasks) = (calls.into(), tasks.into());
-        Self { block, commitment, calls, tree, tasks, ways, places }
+        Self { block, commitment, calls, set, tree, tasks, ways, places }
     }
 
     /// What a planner tells its machine.
@@ -126,14 +135,14 @@ fn ways(tree: &Tree, params: &Params) -> Vec<u64> {
 }
 
 /// `twins`: equal calls of different txs, which are one task with several places.
-fn task_of(block: BlockId, node: Node, twins: bool) -> TaskId {
+fn task_of((block, set): (BlockId, Word), node: Node, twins: bool) -> TaskId {
     let place = match node.kind {
         Kind::Vm if twins => Node { index: 0, ..node },
         Kind::Tx | Kind::Vm | Kind::Kernel | Kind::Base | Kind::Merge | Kind::Root => node,
     };
     let word = |name: &[u8]| -> Word { keccak256(&[name, &block.0, &place.to_bytes()]).0 };
     let words = TaskWords {
-        set: [1; 32],
+        set,
         start: word(b"start"),
         end: word(b"end"),
         txs: [0; 32],

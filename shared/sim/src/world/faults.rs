@@ -84,6 +84,7 @@ impl World {
         let machine = self.machine(agent).restore(&self.agents[agent].disk);
         self.agents[agent].changed = self.now;
         self.agents[agent].machine = Some(Box::new(machine));
+        self.tell_keys(agent);
         self.poll(agent);
         for other in (0..self.agents.len()).filter(|&it| it != agent) {
             self.after([100, 2_000], Event::Connect(number(agent), number(other)));

@@ -1,8 +1,12 @@
 //! L1 goes on, and agents follow it.
 
-use protocol::{Input, L1Event, Millis, Slot};
+use protocol::{Input, L1Event, Millis, Slot, TaskId};
 
-use super::{Event, QUIET_BLOCKS, World, content::Content, index, number};
+use super::{
+    Event, QUIET_BLOCKS, World,
+    content::{Content, NEXT_SET},
+    index, number,
+};
 use crate::{Moment, Mutation, Sequencer, machine};
 
 /// Slots of a world without end.
@@ -98,6 +102,11 @@ impl World {
         }
         self.scatter(start);
         self.leave();
+        for agent in (0..self.agents.len()).filter(|&it| self.agents[it].keyless) {
+            let [low, high] = self.options.prover.keys_ms;
+            let at = start.after(self.rng.between(low, high));
+            self.queue.push(at, Event::Keys(number(agent)));
+        }
         let mesh = &self.options.mesh;
         if 1 < mesh.groups {
             self.apart_until = start.after(mesh.groups_at_ms + mesh.groups_ms);
@@ -144,11 +153,49 @@ impl World {
         fresh.retain(|&block| it.planning.insert(block));
         for block in fresh {
             let Some(&content) = self.numbers.get(&block) else { continue };
-            if self.sequencer_of(u64::from(content)) == Sequencer::Withholds {
+            let withheld = self.sequencer_of(u64::from(content)) == Sequencer::Withholds;
+            if withheld || !self.checks_blocks_of(agent, content) {
+                self.agents[agent].planning.remove(&block);
                 continue;
             }
             let took = self.options.prover.plan_ms.map(|it| it + self.agents[agent].starved_ms);
             self.after(took, Event::Planned { agent: number(agent), life, content });
+        }
+    }
+
+    /// Whether the agent has the verifying keys of the block's circuit set.
+    fn checks_blocks_of(&self, agent: usize, content: u32) -> bool {
+        let next = self.contents[index(content)].set == NEXT_SET;
+        !(next && self.agents[agent].keyless && agent.is_multiple_of(2))
+    }
+
+    /// The agent has all keys from now on.
+    pub(super) fn get_keys(&mut self, agent: usize) {
+        self.agents[agent].keyless = false;
+        self.tell_keys(agent);
+        self.plan(agent);
+    }
+
+    /// Tasks that were dealt to lanes without keys, and that need no other proof, wait for others
+    /// from the first moment on.
+    pub(super) fn orphan_keyless(&mut self, agent: usize, content: u32) {
+        let there = &self.contents[index(content)];
+        let Some(machine) = self.agents[agent].machine.as_ref() else { return };
+        if there.set != NEXT_SET {
+            return;
+        }
+        let leaves = (0..there.tasks.len()).filter(|&it| there.tree.children(it).is_empty());
+        let leaves: Vec<TaskId> = leaves.map(|it| there.tasks[it].task).collect();
+        let dealt = machine::dealt(machine, Slot(u64::from(content))).into_iter();
+        let theirs = dealt.filter(|(task, lane)| {
+            self.agents[index(lane.prover().0)].keyless && leaves.contains(task)
+        });
+        for (task, _) in theirs.collect::<Vec<_>>() {
+            let Some(task) = self.truth.task(task) else { continue };
+            let it = &self.truth.tasks[index(task)];
+            if it.live.is_empty() && it.blobs.is_empty() {
+                self.truth.orphan(self.now, task);
+            }
         }
     }
 

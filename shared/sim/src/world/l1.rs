@@ -160,7 +160,8 @@ impl L1 {
             return;
         }
         let count = u16::try_from(content.calls.len()).unwrap_or(u16::MAX);
-        let revealed = L1Event::Revealed { slot, block: content.block, commitment, txs, count };
+        let (block, set) = (content.block, content.set);
+        let revealed = L1Event::Revealed { slot, block, commitment, txs, count, set };
         self.send(revealed, reveal + late);
         if kind == Sequencer::AloneDeclared {
             self.send(L1Event::Named { slot, prover: ProverId(0), alone: true }, reveal);

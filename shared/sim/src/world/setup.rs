@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Class, Coordinator, Millis};
+use protocol::{Class, Coordinator, Input, Millis};
 
 use super::{
     Event, World,
     account::Books,
     agent::Agent,
-    content::Hands,
+    content::{Hands, NEXT_SET},
     l1::{GENESIS_S, L1, registration},
     number,
 };
@@ -103,6 +103,18 @@ impl World {
         self.checks.remembers = self.agents.len() <= super::judge::ALL_TO_ALL_MAX;
         for agent in 0..self.agents.len() {
             self.agents[agent].machine = Some(Box::new(self.machine(agent)));
+            self.tell_keys(agent);
+        }
+    }
+
+    /// An agent finds that its lanes lack keys, or have them.
+    pub(super) fn tell_keys(&mut self, agent: usize) {
+        if 0 < self.options.prover.no_keys {
+            let able = !self.agents[agent].keyless;
+            let lanes: Vec<_> = self.agents[agent].lanes.iter().map(|it| it.id).collect();
+            for lane in lanes {
+                self.feed(agent, Input::Keys { lane, set: NEXT_SET, able });
+            }
         }
     }
 
@@ -133,6 +145,12 @@ impl World {
                 it.speed = faster.unwrap_or(it.speed);
             }
         }
+        let keyless = self.options.prover.no_keys;
+        if 0 < keyless {
+            self.choose(keyless, |_| true).into_iter().for_each(|it| {
+                self.agents[it].keyless = true;
+            });
+        }
     }
 
     /// A share of all agents, picked from those that fit; what is left over of a share is decided
@@ -159,7 +177,8 @@ fn lanes(options: &WorldOptions, rng: &mut Rng) -> u16 {
     u16::try_from(rng.between(options.lanes[0], options.lanes[1])).unwrap_or(1)
 }
 
-/// Whether rules about timing hold to the second: no fault that keeps words from being heard.
+/// Whether rules about timing hold to the second: no fault that keeps words from being heard, and
+/// nobody who comes to work in the middle of it.
 fn is_orderly(options: &WorldOptions) -> bool {
     let mesh = &options.mesh;
     let heard = mesh.loss + mesh.drop + mesh.cut == 0
@@ -167,6 +186,7 @@ fn is_orderly(options: &WorldOptions) -> bool {
         && mesh.delay_ms + mesh.jitter_ms < 500;
     let steady =
         options.prover.crash_every == 0 && options.l1.reorg == 0 && options.kills.is_empty();
+    let steady = steady && options.prover.no_keys == 0;
     heard && steady && options.behaviours.is_empty() && options.prover.late_plan == 0
 }
 

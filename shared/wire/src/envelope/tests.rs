@@ -48,7 +48,7 @@ fn made() -> Message {
     }
 }
 
-fn every_message() -> [Message; 6] {
+fn every_message() -> [Message; 7] {
     let (task, lane, slot) = (TaskId([1; 32]), LANE, Slot(7));
     [
         Message::Claim { task, lane, slot, seq: 1, attempt: 2, previous: Previous::Reverted },
@@ -57,6 +57,7 @@ fn every_message() -> [Message; 6] {
         Message::Loss { lane: WATCHER, slot, watcher: LANE, last_beat: 0 },
         made(),
         Message::Held { statement: StatementId([2; 32]), lane, slot },
+        Message::Advert { lane, slot, set: [4; 32], n: 1_700_000_000_000, able: false },
     ]
 }
 
@@ -110,6 +111,21 @@ fn every_way_a_claim_ended_survives_and_no_other_number_does() {
     let place = bytes.len() - 66;
     assert_eq!(bytes[place], 5);
     bytes[place] = 6;
+    assert_eq!(Signed::decode(&bytes).unwrap_err().code(), "WIR-002");
+}
+
+/// R13.1: a word is said by its lane alone, and of its two values there are no others.
+#[test]
+fn an_advert_says_yes_or_no_and_is_signed_by_its_lane() {
+    let advert = |able| Message::Advert { lane: LANE, slot: Slot(7), set: [4; 32], n: 300, able };
+    assert_ne!(domain().digest(&advert(true)), domain().digest(&advert(false)));
+    assert_eq!(verdict(3, advert(false), |_| ()), Ok(()));
+    assert_eq!(verdict(4, advert(false), |_| ()).unwrap_err().code(), "MSG-003");
+    let mut bytes = signer(3).sign(&domain(), advert(true)).encode().unwrap();
+    assert!(bytes.len() <= 32 + 3 * 10 + 2 + 65);
+    let place = bytes.len() - 66;
+    assert_eq!(bytes[place], 1);
+    bytes[place] = 2;
     assert_eq!(Signed::decode(&bytes).unwrap_err().code(), "WIR-002");
 }
 

@@ -7,7 +7,7 @@ use crate::{
     assign::keccak::keccak256,
     domain::{
         Address, BlobId, BlockId, Credit, Hash, LaneId, Millis, Node, ProverId, SequencerId, Slot,
-        StatementId, TaskId,
+        StatementId, TaskId, Word,
     },
     io::{Action, BlockPlan, Input, L1Event, Message, PlannedTask, Previous, ProverEvent, Record},
     params::Params,
@@ -85,6 +85,8 @@ pub(super) struct Bench {
 
 /// First instant: the clock of L1's block 0.
 const START: u64 = 1_000_000_000;
+/// The circuit set of every block.
+pub(super) const SET: Word = [9; 32];
 
 pub(super) fn params() -> Params {
     Params { genesis_block: 80, ..Params::devnet() }
@@ -180,9 +182,9 @@ impl Bench {
     }
 
     fn reveal(&mut self) {
-        let (slot, block) = (self.slot, self.block_id());
+        let slot = self.slot;
         let start = self.params().slot_start(slot);
-        let commitment = hash(&[b"commitment", &block.0]);
+        let commitment = hash(&[b"commitment", &self.block_id().0]);
         self.fill(start);
         let sequencer = SequencerId(0);
         self.block(vec![
@@ -190,17 +192,20 @@ impl Bench {
             L1Event::Proposed { slot, sequencer, commitment, score: Hash::default() },
         ]);
         self.fill(start + self.params().proposal_blocks);
-        let count = u16::try_from(self.calls.len()).unwrap();
-        self.block(vec![L1Event::Revealed { slot, block, commitment, txs: [3; 32], count }]);
+        self.block(vec![self.revealed()]);
         self.block(Vec::new());
+    }
+
+    fn revealed(&self) -> L1Event {
+        let (slot, block, set) = (self.slot, self.block_id(), SET);
+        let commitment = hash(&[b"commitment", &block.0]);
+        let count = u16::try_from(self.calls.len()).unwrap();
+        L1Event::Revealed { slot, block, commitment, txs: [3; 32], count, set }
     }
 
     /// The reveal alone, once more, in the next block.
     pub(super) fn reveal_again(&mut self) {
-        let (slot, block) = (self.slot, self.block_id());
-        let commitment = hash(&[b"commitment", &block.0]);
-        let count = u16::try_from(self.calls.len()).unwrap();
-        self.block(vec![L1Event::Revealed { slot, block, commitment, txs: [3; 32], count }]);
+        self.block(vec![self.revealed()]);
     }
 
     pub(super) fn undo(&mut self) {
@@ -496,6 +501,9 @@ impl Bench {
             }
             Message::Held { statement, lane, .. } => {
                 format!("held {} by {}", self.statement_name(statement), lane.prover())
+            }
+            Message::Advert { lane, able, .. } => {
+                format!("{} {}", lane.prover(), if able { "has keys" } else { "lacks keys" })
             }
         }
     }

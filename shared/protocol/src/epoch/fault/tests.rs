@@ -61,6 +61,7 @@ fn nothing_but_claims_can_contradict_each_other() {
         Message::Loss { lane: it, slot, watcher: lane(1), last_beat: 4 },
         Message::Made { task, statement, blob, lane: it, slot, seq, cpu_ms: 0, peak_mb: 0 },
         Message::Held { statement, lane: it, slot },
+        Message::Advert { lane: it, slot, set: [3; 32], n: 4, able: true },
     ];
     for other in others {
         assert_eq!(equivocation(&claim(1, 0, 9, 4), &other), None, "{other:?}");

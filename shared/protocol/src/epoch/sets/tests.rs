@@ -126,32 +126,24 @@ fn old_sets_are_forgotten_but_never_one_that_is_valid() {
 }
 
 #[test]
-fn lanes_prove_what_they_advertise_and_the_first_set_by_themselves() {
-    let lane = |number| LaneId::new(ProverId(number), 0);
-    let mut adverts = Adverts::new(set(1).id);
-    adverts.advertise(lane(1), [set(1).id, set(2).id]);
-    adverts.advertise(lane(2), [set(2).id]);
-    adverts.advertise(lane(3), []);
-    let rows = [(0, true, false), (1, true, true), (2, false, true), (3, false, false)];
-    for (number, first, second) in rows {
-        let found = [1, 2].map(|version| adverts.can_prove(lane(number), set(version).id));
-        assert_eq!(found, [first, second], "lane {number}");
-    }
-    let all: Vec<LaneId> = (0..4).map(lane).collect();
-    assert_eq!(adverts.ready_permille(set(2).id, &all), 500);
-    assert_eq!(adverts.ready_permille(set(2).id, &all[..3]), 666);
-    assert_eq!(adverts.ready_permille(set(2).id, &[]), 0);
-    adverts.advertise(lane(3), [set(2).id]);
-    assert_eq!(adverts.ready_permille(set(2).id, &all), 750, "the last word counts");
+fn a_lane_proves_every_set_but_those_it_said_it_lacks() {
+    let [one, two] = [1, 2].map(|it| LaneId::new(ProverId(it), 0));
+    let mut adverts = Adverts::default();
+    assert!(!adverts.advertise(one, set(2).id, true), "that was so before");
+    assert!(adverts.advertise(one, set(2).id, false) && !adverts.advertise(one, set(2).id, false));
+    let can = |adverts: &Adverts, it| [1, 2].map(|version| adverts.can_prove(it, set(version).id));
+    assert_eq!((can(&adverts, one), can(&adverts, two)), ([true, false], [true, true]));
+    assert!(adverts.advertise(one, set(2).id, true));
+    assert_eq!(can(&adverts, one), [true, true], "the last word counts");
 }
 
 #[test]
-fn an_advert_is_bounded() {
+fn what_a_lane_lacks_is_bounded() {
     let lane = LaneId::new(ProverId(1), 0);
-    let mut adverts = Adverts::new([0; 32]);
-    adverts.advertise(lane, (0..100).map(|it| [it; 32]));
-    let proved = (0..100).filter(|&it| adverts.can_prove(lane, [it; 32])).count();
-    assert_eq!(proved, SETS_MAX);
+    let mut adverts = Adverts::default();
+    assert!((0..100).all(|it| adverts.advertise(lane, [it; 32], false)));
+    let lacked = (0..100).filter(|&it| !adverts.can_prove(lane, [it; 32]));
+    assert!(lacked.eq(92..100), "the newest {SETS_MAX} are remembered");
 }
 
 /// Any walk of announcements: an epoch always has a set, a change-over always has its old one, and
