@@ -122,6 +122,29 @@ fn a_proof_is_repeated_with_every_beat_until_it_is_acknowledged() {
     }
 }
 
+/// A lane that moved up tells its claim to those above as well (R5.1): whoever heard it and not the
+/// proof would take the lane for capped.
+#[test]
+fn who_heard_a_claim_hears_its_proof() {
+    let gone = ranked("vm/0.0", 0);
+    let mut claimed = 0;
+    for own in (0..12).filter(|&it| it != gone) {
+        let mut bench = bench(own, &[]);
+        let (set, slot, n) = (super::bench::SET, bench.slot, 1);
+        bench.hear(Message::Advert { lane: lane(gone), slot, set, n, able: false });
+        bench.wait(100);
+        let task = bench.named("vm/0.0");
+        let about = |it: &Message| matches!(it, Message::Claim { task: of, .. } if *of == task);
+        let Some(Some(claim)) = told(&bench, about).first().cloned() else { continue };
+        bench.run(&Do::Proved("vm/0.0"));
+        let made = told(&bench, |it| matches!(it, Message::Made { .. }));
+        let Some(Some(made)) = made.first() else { panic!("{made:?}") };
+        assert!(2 < claim.len() && claim.iter().all(|it| made.contains(it)), "{claim:?} {made:?}");
+        claimed += 1;
+    }
+    assert_eq!(claimed, 1);
+}
+
 #[test]
 fn a_beat_goes_to_the_watchers_and_twice_to_everybody_if_the_lane_is_doubted() {
     let mut bench = bench(0, &[]);
