@@ -216,7 +216,7 @@ fn in_a_change_over_nobody_waits_for_lanes_without_keys() {
     let Some(world) = Scenario::named("change-over") else { panic!("no such world") };
     let outcomes = check_all(1..9, &world.options);
     let found = outcomes.iter().filter(|it| 0 < it.takeovers);
-    assert!(4 <= found.clone().count(), "{outcomes:?}");
+    assert!(2 <= found.clone().count(), "{outcomes:?}");
     let slow = found.filter(|it| 5_000 < it.takeover_p50_ms);
     assert_eq!(slow.collect::<Vec<_>>(), Vec::<&Outcome>::new());
     let lines = story(1, &world.options).1;
