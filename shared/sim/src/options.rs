@@ -342,6 +342,9 @@ impl WorldOptions {
         options.params.genesis_block = 4;
         options.params.hot_levels = 7;
         options.params.hot_copies = 3;
+        // Four of five lanes may vanish: twelve copies die together once in eighteen times, eight
+        // once in seven.
+        options.params.replicas_subtree = 12;
         options.params.proving_blocks = options.proving_blocks(txs, calls, lanes, vm_lanes);
         options
     }
