@@ -94,7 +94,7 @@ fn a_release_opens_the_task_to_the_next_rank() {
         Do::Claim(1, "vm/0.0", 1),
         Do::Beats(10, &[]),
         Do::Release(1, "vm/0.0", 1),
-        Do::WaitMs(4_500),
+        Do::WaitMs(2_500),
     ];
     check(
         2,
@@ -281,7 +281,7 @@ fn a_lane_that_others_lost_ends_its_claim_and_ranks_last() {
     [Do::Reveal, Do::Plan, Do::Loss(0, 1), Do::Loss(2, 1)].iter().for_each(|it| bench.run(it));
     bench.forget_log();
     bench.run(&Do::Claim(0, "base/1", 1));
-    bench.run(&Do::WaitMs(4_499));
+    bench.run(&Do::WaitMs(2_499));
     assert_eq!(bench.take_log(), "");
     bench.run(&Do::WaitMs(1));
     assert!(bench.take_log().starts_with("persist claimed vm/0.0 1#2 attempt 1"));
