@@ -18,7 +18,7 @@ pub(crate) enum Keepers {
 }
 
 /// Ranks' waits for which whoever has no right leaves a task to a free lane that has it; half of
-/// them where a claim has ended without a proof before.
+/// them where a claim has ended before and nobody failed.
 const HELD_BACK_RANKS: u64 = 8;
 
 impl Round {
@@ -177,7 +177,7 @@ impl Round {
     }
 
     /// When an idle lane may claim an open task: it waits `rank_wait` for every better rank that is
-    /// not known to work on something else, eight of these waits more (four if the task was tried
+    /// not known to work on something else, eight of these waits more (four if a claim was left
     /// before) while a lane that has the right is free to take it (R4.3, R4.4), and as long as for
     /// inputs if it ran into a cap in this slot. In the crown all that have the right start at once;
     /// near the deadline the right is everybody's (R6).
@@ -202,7 +202,8 @@ impl Round {
         let together =
             if self.spot(task).subtree().is_none() { rights.saturating_sub(1) } else { 0 };
         let steps = (rank - busy).saturating_sub(together);
-        let patience = if it.attempts == 0 { HELD_BACK_RANKS } else { HELD_BACK_RANKS / 2 };
+        let left = 0 < it.attempts && it.failures.is_empty();
+        let patience = if left { HELD_BACK_RANKS / 2 } else { HELD_BACK_RANKS };
         let wait = steps as u64 * params.rank_wait_ms
             + if held_back { patience * params.rank_wait_ms } else { 0 }
             + if capped { params.inputs_wait_ms } else { 0 }
