@@ -225,11 +225,8 @@ impl Coordinator {
 
     /// The lane's claim reached its cap: it ranks last from here on.
     fn on_capped(&mut self, now: Millis, slot: Slot, lane: LaneId, actions: &mut Vec<Action>) {
-        let Some(round) = self.rounds.get_mut(&slot) else { return };
-        let changed = round.rerank_all(lane);
-        let ours = round.is_own(lane);
-        self.tell_new_ranks(slot, changed, actions);
-        if ours {
+        self.rerank_lanes(slot, vec![lane], actions);
+        if self.rounds.get(&slot).is_some_and(|it| it.is_own(lane)) {
             self.end_own(now, lane, End::plain(Previous::Capped), actions);
         }
     }

@@ -95,7 +95,7 @@ impl Round {
     }
 
     /// The lanes that this one watches while it is here.
-    fn watched_by(&self, lane: LaneId) -> Vec<LaneId> {
+    pub(super) fn watched_by(&self, lane: LaneId) -> Vec<LaneId> {
         self.deal.early(lane).map(|it| it.watched.clone()).unwrap_or_default()
     }
 }

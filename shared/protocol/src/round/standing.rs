@@ -243,8 +243,7 @@ impl Round {
             self.weigh(lane);
             changed.push(lane);
             // Lanes that it watches again need those no more who stood in for it.
-            let watched = self.deal.early(lane).map(|it| it.watched.clone()).unwrap_or_default();
-            watched.into_iter().for_each(|other| self.relax(other, count));
+            self.watched_by(lane).into_iter().for_each(|other| self.relax(other, count));
         }
         if accused {
             self.relax(lane, count);
@@ -445,14 +444,8 @@ impl Round {
         params: &Params,
     ) -> Vec<(usize, Vec<LaneId>)> {
         self.let_go(now, lane, u64::MAX);
-        let left: Vec<LaneId> = self
-            .deal
-            .early(lane)
-            .map(|it| it.watched.clone())
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|it| !self.watched.contains(it))
-            .collect();
+        let left = self.watched_by(lane).into_iter().filter(|it| !self.watched.contains(it));
+        let left: Vec<LaneId> = left.collect();
         for other in left {
             self.watch(now, other, params.watchers);
             self.expect_soon(now, other, params);
